@@ -1,0 +1,192 @@
+"Every hyperparameter once: its name, default, meaning and limits. Loads no torch.
+
+The words are nanoGPT's with hyphens; TOML and Python have them with underscores. The command
+line's options are made from these two classes. A preset is a value; a variation of a config is
+`(replace config :n-layer 2)`."
+
+(import  dataclasses [dataclass field fields replace]
+         difflib [get-close-matches]
+         math
+         typing [Literal]
+         nanogpt-hy.errors [RequestError])
+
+(defn hyper [default help #** limits]
+  "A dataclass field with its meaning and its limits, which are keys of WITHIN."
+  (field :default default :metadata (dict :help help :limits limits)))
+
+(setv WITHIN {"at_least"  #("at least"  (fn [x limit] (>= x limit)))
+              "more_than" #("more than" (fn [x limit] (> x limit)))
+              "at_most"   #("at most"   (fn [x limit] (<= x limit)))
+              "less_than" #("less than" (fn [x limit] (< x limit)))})
+
+(defn one-of [#* words]
+  "The type of a field that holds one of WORDS."
+  (get Literal words))
+
+(defn option-name [name]
+  "A field as the command line writes it  ; (option-name \"n_embd\") => '--n-embd'"
+  (+ "--" (.replace name "_" "-")))
+
+(defn check-limits [config]
+  "Hold CONFIG's numbers against their limits; RequestError names field, value and limit."
+  (for [f (fields config)
+        [limit bound] (.items (get f.metadata "limits"))]
+    (setv value (getattr config f.name)
+          [words within] (get WITHIN limit))
+    (when (and (isinstance value #(int float))
+               (not (and (math.isfinite value) (within value bound))))
+      (raise (RequestError
+        f"{(option-name f.name)} is {value}: it has to be {words} {bound}")))))
+
+(defclass [(dataclass :frozen True :kw-only True)] GPTConfig []
+  "The shape of a GPT: all that its weights and what it computes with them depend on."
+  (setv #^ int vocab-size
+          (hyper 65 "distinct tokens; the text decides" :at-least 1 :at-most 10,000,000)
+        #^ int block-size
+          (hyper 8 "context length: tokens a position may look back on, itself included"
+                 :at-least 1)
+        #^ int n-layer
+          (hyper 3 "blocks, one upon the other" :at-least 1)
+        #^ int n-head
+          (hyper 4 "heads of attention in a block" :at-least 1)
+        #^ int n-embd
+          (hyper 32 "channels of a token: the width of the model" :at-least 1)
+        #^ float dropout
+          (hyper 0.0 "chance of an activation to be left out while training"
+                 :at-least 0 :less-than 1)
+        #^ bool bias
+          (hyper True "biases in linear layers and layer norms (stage fast)")
+        #^ (one-of "gelu" "gelu-tanh" "relu") activation
+          (hyper "gelu" "bend in the feed-forward layer (stage fast; the course's is relu)")
+        #^ bool tied
+          (hyper True "lm-head shares the token embedding's weights (stage fast)")
+        #^ (one-of "head-size" "n-embd") scale
+          (hyper "head-size" "scores are divided by the root of this (n-embd: the lecture's slip)"))
+
+  (defn __post-init__ [self]
+    (check-limits self)
+    (when (% self.n-embd self.n-head)
+      (setv near (* self.n-head (max 1 (round (/ self.n-embd self.n-head)))))
+      (raise (RequestError (+ f"--n-embd {self.n-embd} is not divisible by --n-head {self.n-head}: "
+                              f"the heads share the channels evenly, so try --n-embd {near}"))))))
+
+(defclass [(dataclass :frozen True :kw-only True)] TrainConfig []
+  "How a model is trained: all that a run depends on beside the model's shape and the text."
+  (setv #^ int batch-size
+          (hyper 32 "windows of block-size tokens in a batch" :at-least 1)
+        #^ int gradient-accumulation-steps
+          (hyper 1 "batches whose gradients are added up for one step" :at-least 1)
+        #^ int max-iters
+          (hyper 5000 "training steps" :at-least 0)
+        #^ int eval-interval
+          (hyper 500 "steps from one evaluation to the next" :at-least 1)
+        #^ (| int (one-of "auto" "all")) eval-iters
+          (hyper "auto" "batches to evaluate a split on, or all of it; auto: all where cheap"
+                 :at-least 1)
+        #^ float learning-rate
+          (hyper 1e-3 "AdamW's step size, after warm-up" :more-than 0)
+        #^ (| float None) min-lr
+          (hyper None "step size at the end of the decay; default: a tenth of the learning rate"
+                 :at-least 0)
+        #^ int warmup-iters
+          (hyper 0 "steps over which the step size rises from 0" :at-least 0)
+        #^ (| int None) lr-decay-iters
+          (hyper None "step at which min-lr is reached; default: max-iters; 0: no decay"
+                 :at-least 0)
+        #^ float weight-decay
+          (hyper 0.1 "AdamW's pull of the matrices towards zero" :at-least 0)
+        #^ float beta1
+          (hyper 0.9 "AdamW's memory of past gradients" :at-least 0 :less-than 1)
+        #^ float beta2
+          (hyper 0.99 "AdamW's memory of their squares" :at-least 0 :less-than 1)
+        #^ float grad-clip
+          (hyper 1.0 "a longer gradient is cut to this length; 0: never" :at-least 0)
+        #^ int patience
+          (hyper 0 "stop after so many evaluations without a new best; 0: never" :at-least 0)
+        #^ int seed
+          (hyper 1337 "where all random draws start" :at-least 0 :at-most 0xffffffff)
+        #^ str device
+          (hyper "auto" "cpu, cuda, cuda:1, mps or auto")
+        #^ (one-of "auto" "float32" "bfloat16" "float16") dtype
+          (hyper "auto" "precision of the forward pass; the weights stay float32")
+        #^ (one-of "auto" "on" "off") compile
+          (hyper "auto" "torch.compile the model; auto: on a GPU with a compiler at hand")
+        #^ bool deterministic
+          (hyper False "only algorithms that always give the same bits, also on a GPU")
+        #^ (one-of "auto" "torch" "normal") init
+          (hyper "auto" "first weights: torch's own draws or N(0, 0.02); auto: the stage's own")
+        #^ (one-of "named" "published") draws
+          (hyper "named" (+ "random draws: from a generator for each purpose, "
+                            "or from one in the order of the published runs")))
+
+  (defn __post-init__ [self]
+    (check-limits self)))
+
+(setv PRESETS
+  {"ab"              (dict :block-size 16 :n-layer 2 :n-head 2 :n-embd 16
+                           :batch-size 32 :max-iters 1500 :eval-interval 250
+                           :learning-rate 1e-2 :warmup-iters 50)
+   "lecture"         (dict :block-size 8 :n-layer 3 :n-head 4 :n-embd 32 :scale "n-embd"
+                           :batch-size 32 :max-iters 5000 :eval-interval 500 :eval-iters 200
+                           :learning-rate 1e-3 :lr-decay-iters 0 :init "torch"
+                           :weight-decay 0.01 :beta2 0.999 :grad-clip 0.0)
+   "shakespeare-cpu" (dict :block-size 64 :n-layer 4 :n-head 4 :n-embd 128 :bias False
+                           :batch-size 12 :max-iters 2000 :eval-interval 250 :eval-iters 20
+                           :learning-rate 1e-3 :min-lr 1e-4 :warmup-iters 100)
+   "shakespeare-gpu" (dict :block-size 256 :n-layer 6 :n-head 6 :n-embd 384 :bias False :dropout 0.2
+                           :batch-size 64 :max-iters 5000 :eval-interval 250 :eval-iters 200
+                           :learning-rate 1e-3 :min-lr 1e-4 :warmup-iters 100)})
+
+(defn nearest [word words]
+  "What to say of WORD, which is none of WORDS: the one most like it, or all of them."
+  (setv near (get-close-matches word words 1 0.5))
+  (if near
+    f"did you mean {(get near 0)}?"
+    f"there are {(.join ", " words)}"))
+
+(setv FIELDS (dfor  cls [GPTConfig TrainConfig]
+                    f (fields cls)  :if (!= f.name "vocab_size")
+                    f.name f))
+
+(defn of-kind [value kind]
+  "Whether VALUE may stand in a field of type KIND; whole numbers serve as floats, True does not."
+  (cond
+    (hasattr kind "__args__") (if (is (getattr kind "__origin__" None) Literal)
+                                (in value kind.__args__)
+                                (any (gfor  k kind.__args__  (of-kind value k))))
+    (isinstance value bool) (is kind bool)
+    (is kind float) (isinstance value #(int float))
+    True (isinstance value kind)))
+
+(defn kind-name [kind]
+  "The type of a field in words  ; (kind-name int) => 'a whole number'"
+  (if (hasattr kind "__args__")
+    (.join " or " (gfor  k kind.__args__  :if (is-not k (type None))
+                         (if (isinstance k str) k (kind-name k))))
+    (.get {int "a whole number"  float "a number"  bool "true or false"  str "a string"} kind)))
+
+(defn check-keys [source values]
+  "VALUES, which came from SOURCE, if they name hyperparameters and are of their kinds."
+  (for [[name value] (.items values)]
+    (when (not-in name FIELDS)
+      (raise (RequestError f"{source} has the unknown key {name}: {(nearest name FIELDS)}")))
+    (setv kind (. FIELDS [name] type))
+    (when (not (of-kind value kind))
+      (raise (RequestError f"{source} has {name} = {value !r}: it has to be {(kind-name kind)}"))))
+  values)
+
+(defn configs [vocab-size #* layers]
+  "-> GPTConfig TrainConfig: the defaults, and over them LAYERS, dicts of underscored names."
+  (setv values {})
+  (for [layer layers]
+    (.update values layer))
+  (defn part [cls]
+    (dfor  f (fields cls)  :if (in f.name values)  f.name (get values f.name)))
+  [(GPTConfig #** (part GPTConfig) :vocab-size vocab-size)
+   (TrainConfig #** (part TrainConfig))])
+
+(defn preset [name]
+  "The values of the preset NAME."
+  (when (not-in name PRESETS)
+    (raise (RequestError f"there is no preset {name}: {(nearest name PRESETS)}")))
+  (get PRESETS name))
