@@ -28,23 +28,27 @@
         :if (re.search pattern text)
         f"{(short path)}:{n}: {text}"))
 
+(defn assert-none [found]
+  "[str] -> None: fails with all of them, a line each, where pytest would show the first."
+  (assert (not found) (+ "\n" (.join "\n" found))))
+
 
 ;; Each file
 
 (setv each-file (pytest.mark.parametrize "path" FILES :ids short))
 
 (defn [each-file] test-hyflakes [path]
-  (assert (= (hyflakes.check path) [])))
+  (assert-none (hyflakes.check path)))
 
 (defn [each-file] test-whitespace [path]
-  (assert (= (wrong-lines path r"\t|\r|\s$") []))
+  (assert-none (wrong-lines path r"\t|\r|\s$"))
   (assert (.endswith (.read-text path :encoding "utf-8") "\n")))
 
 (defn [each-file] test-width [path]
-  (assert (= (wrong-lines path r"^.{101,}") [])))
+  (assert-none (wrong-lines path r"^.{101,}")))
 
 (defn [each-file] test-closing-parens-are-never-alone [path]
-  (assert (= (wrong-lines path r"^\s*[\])}]+\s*(;.*)?$") [])))
+  (assert-none (wrong-lines path r"^\s*[\])}]+\s*(;.*)?$")))
 
 
 ;; The linter itself: what it must find, and what it must leave in peace
@@ -152,11 +156,11 @@
 
 (defn [each-module] test-imports-exist [path]
   (setv [here names] (module-imports path))
-  (assert (= [] (sorted (gfor name names  :if (not (is-module name)) name)))))
+  (assert-none (lfor name names  :if (not (is-module name)) f"{here}: there is no {name}")))
 
 (defn [each-module] test-imports-point-inwards [path]
   (setv [here names] (module-imports path))
-  (assert (= [] (sorted (gfor name names  :if (> (ring name) (ring here)) name)))))
+  (assert-none (lfor name names  :if (> (ring name) (ring here)) f"{here} imports {name}")))
 
 (defn [each-module] test-steps-have-numbers-only-in-the-course [path]
   "Outside of the course a step is imported from the contents page; inside, only earlier steps are."
@@ -167,10 +171,10 @@
       (assert steps)
     (.startswith here "nanogpt_hy.course.")
       (do
-        (assert (= [] (lfor step steps  :if (>= step here) step)))
+        (assert-none (lfor step steps  :if (>= step here) f"{here} imports {step}"))
         (assert (not-in "nanogpt_hy.course" names)))
     True
-      (assert (= steps []))))
+      (assert-none (lfor step steps  f"{here} imports {step}, not nanogpt_hy.course"))))
 
 (defn test-no-module-twice []
   "A .hy and a .py of one name: which one wins would depend on who was imported first."
@@ -199,7 +203,7 @@
                                 :cwd ROOT  :capture-output True  :text True))
   (when (and (= listing.returncode 0) listing.stdout)      ; from an archive there is no git to ask
     (setv names (sfor name (.splitlines listing.stdout) (get (.split name "/") 0)))
-    (assert (= (- names TOP) #{}))))
+    (assert-none (sorted (- names TOP)))))
 
 (defn test-nothing-of-one-machine []
   "No absolute path of somebody's computer in what others will run."
@@ -207,4 +211,4 @@
   (for [path [#* FILES #* (.iterdir (/ ROOT "scripts")) (/ ROOT ".ci" "run")
               (/ ROOT "pyproject.toml")]]
     (when (and (.is-file path) (!= path.name "test_lint.hy"))
-      (assert (= [] (wrong-lines path pattern))))))
+      (assert-none (wrong-lines path pattern)))))

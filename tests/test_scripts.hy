@@ -1,4 +1,4 @@
-"The scripts, without a network: what they make, what they leave alone, and what they say."
+"The scripts and tests/conftest.py, without a network: what they make, leave alone, and say."
 
 (import  functools [partial]
          http.server [SimpleHTTPRequestHandler ThreadingHTTPServer]
@@ -215,3 +215,38 @@ esac]])
   (assert (one-line done.stderr))
   (assert (in "could not fetch" done.stderr))
   (assert (= (files fetch.target.parent) [])))
+
+
+;; tests/conftest.py, on small test files of its own
+
+(defn [pytest.fixture] pytest-says [tmp-path root]
+  "(pytest-says SOURCE) -> #(exit status, output) of pytest, with our conftest, on a file of that."
+  (for [path [(/ root "tests" "conftest.py") (/ root "pyproject.toml")]]
+    (shutil.copy path tmp-path))
+  (fn [source [CI ""]]
+    (.write-text (/ tmp-path "test_it.hy") (+ "(import pytest)\n" source))
+    (setv done (run [sys.executable "-m" "pytest" "-q" "test_it.hy"] :cwd tmp-path :CI CI))
+    #(done.returncode done.stdout)))
+
+(defn test-failed-asserts-show-values [pytest-says]
+  (setv [status output] (pytest-says "(defn test-it [] (assert (= (+ 20 22) (len \"abc\"))))"))
+  (assert (= status 1))
+  (assert (in "assert (20 + 22) == 3" output)))
+
+(defn test-a-forgotten-assert-fails [pytest-says]
+  (setv [status output] (pytest-says "(defn test-it [] (= 1 2))"))
+  (assert (= status 1))
+  (assert (in "PytestReturnNotNoneWarning" output)))
+
+(defn [(pytest.mark.parametrize #("CI" "wanted") [#("" 0) #("false" 0) #("true" 1)])]
+      test-a-skip-is-a-failure-in-CI [pytest-says CI wanted]
+  (setv [status output] (pytest-says "(defn test-it [] (pytest.skip \"not today\"))" CI))
+  (assert (= status wanted))
+  (assert (= (in "with CI set that is a failure" output) (= wanted 1))))
+
+(defn test-a-test-for-a-GPU-is-left-out-and-named [pytest-says monkeypatch]
+  (.setenv monkeypatch "CUDA_VISIBLE_DEVICES" "")
+  (setv [status output] (pytest-says "(defn [pytest.mark.cuda] test-it [] (assert False))
+                                      (defn test-other [])" "true"))
+  (assert (= status 0))
+  (assert (in "1 tests need an NVIDIA GPU and there is none here: left out" output)))
