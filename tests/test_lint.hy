@@ -30,7 +30,8 @@
 
 (defn assert-none [found]
   "[str] -> None: fails with all of them, a line each, where pytest would show the first."
-  (assert (not found) (+ "\n" (.join "\n" found))))
+  (when found
+    (pytest.fail (+ "\n" (.join "\n" found)) :pytrace False)))
 
 
 ;; Each file
