@@ -225,7 +225,8 @@ esac]])
     (shutil.copy path tmp-path))
   (fn [source [CI ""]]
     (.write-text (/ tmp-path "test_it.hy") (+ "(import pytest)\n" source))
-    (setv done (run [sys.executable "-m" "pytest" "-q" "test_it.hy"] :cwd tmp-path :CI CI))
+    (setv done (run [sys.executable "-m" "pytest" "-q" "test_it.hy"]
+                   :cwd tmp-path  :CI CI  :PYTEST-ADDOPTS ""))
     #(done.returncode done.stdout)))
 
 (defn test-failed-asserts-show-values [pytest-says]
