@@ -84,7 +84,7 @@
 
 ;; The rings of the design: imports only point inwards
 
-(setv RINGS [#{"errors" "notation" "config"}     ; what everybody may use
+(setv RINGS [#{"errors" "notation" "tracing" "config"}     ; what everybody may use
              #{"course"}                         ; the book
              #{"ladder" "fast"}                  ; the lecture's stages; the same GPT for speed
              #{"lab"}                            ; what surrounds a model
