@@ -142,8 +142,9 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
   (get STAGES name))
 
 (defn build-model [name c * [init "auto"]]
-  "The model of stage NAME for config C. Its weights come from torch's default generator: torch's
-  own draws when INIT is \"torch\", N(0, 0.02) when it is \"normal\", the stage's way when \"auto\"."
+  "The model of stage NAME for config C, its weights drawn from torch's default generator: by
+  torch's own rules when INIT is \"torch\", from N(0, 0.02) when it is \"normal\", and in the
+  stage's way when it is \"auto\"."
   (setv stage (find-stage name))
   (when (and (= stage.init "own") (= init "torch"))
     (raise (RequestError (+ f"stage {name} has its own first weights, so --init torch cannot be: "
