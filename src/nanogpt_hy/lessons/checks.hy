@@ -86,10 +86,16 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
           (+ f"the output at place {t} changes when a later token does: it looks at what it has "
              "to guess, so it would do well in training and could not write"))))
 
+(defn gradients-at [y t inputs]
+  "The gradients of a random mixture of Y (B T C) at place T; a plain sum would be blind to norms."
+  (setv there (ncut y : t)
+        mixture (.sum (* there (torch.randn-like there))))
+  (torch.autograd.grad mixture inputs :retain-graph True :allow-unused True))
+
 (defn no-gradient-from-future [y inputs]
   "Y (B T C) has a gradient of exactly 0 from every later place of INPUTS (… T C)."
   (for [t (range (- (get y.shape 1) 1))
-        g (torch.autograd.grad (.sum (ncut y : t)) inputs :retain-graph True :allow-unused True)
+        g (gradients-at y t inputs)
         :if (is-not g None)]
     (must (not (.any (!= (ncut g ... (: (+ t 1) None) :) 0)))
           (+ f"the output at place {t} has a gradient from a later place: it would learn from "
@@ -135,7 +141,7 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
   (setv x (.requires-grad_ (torch.randn 1 6 n-embd))
         y (layer x))
   (for [t (range 6)]
-    (setv [g] (torch.autograd.grad (.sum (ncut y 0 t)) [x] :retain-graph True)
+    (setv [g] (gradients-at y t [x])
           reached (.any (!= (get g 0) 0) :dim -1))                        ; (T)
     (must (get reached t)
           f"place {t} cannot see itself: its own token is no secret to it, only the later ones are")
@@ -191,7 +197,7 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
   (must (= x.shape y.shape) "inputs and targets differ in shape: every place has a target")
   (must (not (torch.equal y x))
         "the targets are the inputs themselves: nothing to guess, the loss would fall to 0")
-  (must (not (torch.equal y (- x 1)))
+  (must (not (.any (= y (- x 1))))
         "the targets are the tokens before: the model would learn to write backwards")
   (must (torch.equal y (+ x 1))
         "the target of a token is not the token right after it"))
@@ -478,8 +484,8 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
   (rows-are-shares weights)
   (setv spread (.item (.mean (.var (.log weights) :dim -1))))      ; a logit less a constant
   (must (< 0.8 spread 1.25)
-        (+ f"for queries and keys of variance 1 the scores' variance is {spread :.2f} and should be "
-           "1: divide by the root of the head size, else softmax hardens with the size"))
+        (+ f"for queries and keys of variance 1 the scores' variance is {spread :.2f} and should "
+           "be 1: divide by the root of the head size, else softmax hardens with the size"))
   (must (same weights (F.softmax (scaled-scores q k size) :dim -1))
         "the scores are not the dot products of queries and keys")
   (mask-is-obeyed weigh q (ncut k : :5) (past-only 5)))
@@ -553,9 +559,9 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
     (must-be-shaped y [2 5 6] "what the heads give together")
     (check-causal (fn [x] (attend-many x x x n-head)) 6)
     (setv parts [])
-    (for [[q k v] (zip #* (lfor  x [q k v]  (.chunk x n-head :dim -1)))]
-      (setv scores (scaled-scores q k (// 6 n-head)))
-      (.append parts (@ (F.softmax (.masked-fill scores (bnot (past-only 5)) -1e30) :dim -1) v)))
+    (for [[q1 k1 v1] (zip #* (lfor  x [q k v]  (.chunk x n-head :dim -1)))]
+      (setv scores (scaled-scores q1 k1 (// 6 n-head)))
+      (.append parts (@ (F.softmax (.masked-fill scores (bnot (past-only 5)) -1e30) :dim -1) v1)))
     (must (same y (torch.cat parts :dim -1))
           (+ f"{n-head} heads at once do not give what they give one by one: split the channels "
              "into (H D) first and then swap the axes T and H, and back at the end"))))
@@ -603,10 +609,10 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
   "(Head n-embd head-size :dropout p): shares are left out after softmax, while training."
   (setv head  (make 6 4 :dropout 0.5)
         plain (make 6 4)
-        x     (.expand (torch.randn 6) 1 5 6))       ; like tokens: even shares, all values the same
+        alike (.expand (torch.randn 6) 1 5 6))          ; even shares, and all values the same
   (.load-state-dict plain (.state-dict head))
-  (check-modes head plain x)
-  (setv kept (/ (head (.expand x 50 -1 -1)) (plain x))                    ; (50 T D)
+  (check-modes head plain (* 5 (torch.randn 1 5 6)))
+  (setv kept (/ (head (.expand alike 50 -1 -1)) (plain alike))            ; (50 T D)
         tokens (* 0.5 kept (ncut (torch.arange 1 6) : None)))
   (must (same kept (.expand-as (ncut kept ... :1) kept))
         "dropout leaves out single channels of the output: it should leave out whole shares")
@@ -707,7 +713,7 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
     (check-causal-model model 7 :length length))
   (setv y (model (torch.zeros 1 6 :dtype torch.long)))
   (must (not (same (ncut y 0 1) (ncut y 0 5)))
-        "the same token after the same tokens has the same logits at every place: positions are lost")
+        "the same tokens give the same logits at every place: positions are lost")
   (must (= count right) f"it has {count} weights, and this shape should have {right}")
   (uses-dropout make (replace c :dropout 0.3)))
 
@@ -716,9 +722,9 @@ weights (key, query, value, heads). They need nothing of the course, so it canno
   (for [layer [(nn.Linear 200 300) (nn.Embedding 200 300) (nn.Linear 300 200 :bias False)]]
     (init layer)
     (setv w layer.weight)
-    (must (< (abs (.item (.mean w))) 0.0005) "the weights' mean should be 0")
     (must (< 0.0197 (.item (.std w)) 0.0203)
           f"the weights' standard deviation is {(.item (.std w)) :.4f} and should be 0.02")
+    (must (< (abs (.item (.mean w))) 0.0005) "the weights' mean should be 0")
     (must (.any (> (abs w) 0.06))
           "no weight is further than 3 deviations from 0: it is no normal draw")
     (must (not (and (isinstance layer nn.Linear) (is-not layer.bias None) (.any (!= layer.bias 0))))
