@@ -197,10 +197,11 @@ like nothing is noted, for there a part may run many times: such a form is one p
           (get row "dtype") (.removeprefix (str value.dtype) "torch.")
           (get row "low")   (extreme value "min")
           (get row "high")  (extreme value "max")))
-  (setv (get row "text") (cond
-                           (is-tensor value)                (.rstrip (.join " " (tensor-columns row)))
-                           (isinstance value #(list tuple)) (listed value)
-                           True                             (in-one-line value)))
+  (setv (get row "text")
+        (cond
+          (is-tensor value)                (.rstrip (.join " " (tensor-columns row)))
+          (isinstance value #(list tuple)) (listed value)
+          True                             (in-one-line value)))
   row)
 
 (defclass Trace []
