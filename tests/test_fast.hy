@@ -1,11 +1,11 @@
 "fast.hy: nanoGPT's parameters and draws; equal to the course's GPT, as attention is in all its
-forms; and laws that catch a wrong one."
+forms, torch's own among them."
 
 (eval-when-compile
   (require hyrule [-> ncut]))
 (import  copy [deepcopy]
          dataclasses [replace]
-         math [inf sqrt]
+         math [sqrt]
          pathlib [Path]
          hypothesis [given settings strategies :as st]
          pytest
@@ -14,8 +14,8 @@ forms; and laws that catch a wrong one."
          torch.nn.functional :as F
          torch.testing [assert-close]
          nanogpt-hy.config [configs GPTConfig PRESETS]
-         nanogpt-hy.course [attend average-loop Block causal CharTokenizer cross-entropy draw-batch
-                            evaluate GPT MultiHeadAttention split windows]
+         nanogpt-hy.course [attend Block causal CharTokenizer cross-entropy draw-batch
+                            evaluate GPT MultiHeadAttention split]
          nanogpt-hy.fast [Attention carry FastBlock FastGPT from-course MLP parameter-groups
                           parameters-count])
 
@@ -365,9 +365,9 @@ forms; and laws that catch a wrong one."
     (.load-state-dict to (.state-dict from)))
   (assert-close (theirs x :src-mask (future 5)) (block x)))
 
-;;; Laws that every form keeps and every known mistake breaks
+;;; All of them are causal, exactly (tests/wrong_forms.hy has forms that are not)
 
-(defn keeps-out-of-the-future [form]
+(defn [(pytest.mark.parametrize "form" FORMS)] test-later-tokens-change-nothing [form]
   "New numbers after t leave the outputs up to t as they are, bit for bit."
   (setv inputs (qkv 2 2 6 4)
         before (form #* inputs))
@@ -378,7 +378,7 @@ forms; and laws that catch a wrong one."
           after   (form #* changed))
     (assert (torch.equal (ncut after ... (: (+ t 1)) :) (ncut before ... (: (+ t 1)) :)))))
 
-(defn has-no-gradient-from-the-future [form]
+(defn [(pytest.mark.parametrize "form" FORMS)] test-no-gradient-from-the-future [form]
   "Exactly zero from keys and values after t and from all other queries; never zero from a value
   up to t."
   (setv [q k v] (qkv 1 1 6 4)
@@ -389,100 +389,3 @@ forms; and laws that catch a wrong one."
     (assert (= (.tolist (get reached 2)) (+ (* [True] (+ t 1)) (* [False] (- 5 t)))))
     (assert (not (.any (cut (get reached 1) (+ t 1) None))))
     (assert (<= (sfor s (range 6) :if (get reached 0 s) s) #{t}))))
-
-(defn takes-equal-parts-of-equals [form]
-  "Where all scores are 0 it is the average of the past."
-  (setv silence (torch.zeros 1 1 6 4)
-        v       (torch.randn 1 1 6 4))
-  (assert-close (form silence silence v) (.unflatten (average-loop (.flatten v 0 1)) 0 #(1 1))))
-
-(defn shares-out-the-whole [form]
-  "Rows of weights sum to 1: when all values are the same, that is what comes out."
-  (setv [q k _] (qkv 1 2 6 4))
-  (assert-close (form q k (torch.ones 1 2 6 4)) (torch.ones 1 2 6 4)))
-
-(defn divides-by-the-root-of-the-head-size [form]
-  "Four times the channels (all new ones 0) and queries twice as large come to the same."
-  (setv [q k v] (qkv 1 1 4 4)
-        wider   (fn [x] (torch.cat [x (torch.zeros 1 1 4 12)] :dim -1)))
-  (assert-close (form (wider (* 2 q)) (wider k) v) (form q k v)))
-
-(setv LAWS [keeps-out-of-the-future has-no-gradient-from-the-future takes-equal-parts-of-equals
-            shares-out-the-whole divides-by-the-root-of-the-head-size])
-
-(defn keeps-the-laws [form]
-  (torch.manual-seed 7)
-  (for [law LAWS]
-    (law form)))
-
-(defn mixed [scores v]
-  (@ (F.softmax scores :dim -1) v))
-
-(defn scored [q k]
-  (/ (@ q k.mT) (sqrt (get q.shape -1))))
-
-(defn mask-from-scores [q k v]
-  "The lower triangle of the scores, and what is 0 in it taken for the future."
-  (setv scores (.tril (scored q k)))
-  (mixed (.masked-fill scores (= scores 0) (- inf)) v))
-
-(defn softmax-over-queries [q k v]
-  (setv scores (.masked-fill (scored q k) (future (get q.shape -2)) (- inf)))
-  (@ (F.softmax scores :dim -2) v))
-
-(defn inverted-mask [q k v]
-  "masked-fill told where to look instead of where not to."
-  (mixed (.masked-fill (scored q k) (causal (get q.shape -2)) -1e9) v))
-
-(defn mask-one-late [q k v]
-  "Everybody may see the next token too."
-  (setv T (get q.shape -2))
-  (mixed (.masked-fill (scored q k) (.triu (.bool (torch.ones T T)) 2) (- inf)) v))
-
-(defn mask-one-early [q k v]
-  "Nobody sees itself, but for the first, who would see nothing."
-  (setv T    (get q.shape -2)
-        seen (.tril (causal T) -1))
-  (setv (get seen #(0 0)) True)
-  (mixed (.masked-fill (scored q k) (bnot seen) (- inf)) v))
-
-(defn masked-after-softmax [q k v]
-  (@ (.tril (F.softmax (scored q k) :dim -1)) v))
-
-(defn zeros-for-a-mask [q k v]
-  "0 is a score like any other; only -inf is none."
-  (mixed (.tril (scored q k)) v))
-
-(defn no-mask [q k v]
-  (attend q k v))
-
-(defn undivided [q k v]
-  (by-masked-softmax (* q (sqrt (get q.shape -1))) k v))
-
-(defn [(pytest.mark.parametrize "form" FORMS)] test-every-form-keeps-the-laws [form]
-  (keeps-the-laws form))
-
-(defn [(pytest.mark.parametrize "form"
-         [mask-from-scores softmax-over-queries inverted-mask mask-one-late mask-one-early
-          masked-after-softmax zeros-for-a-mask no-mask undivided])]
-    test-every-wrong-form-is-caught [form]
-  (with [_ (pytest.raises AssertionError)]
-    (keeps-the-laws form)))
-
-(defn targets-are-one-later [make-windows]
-  "The target of a position is the token after it, which no position up to it has seen."
-  (setv ids   (torch.arange 20)
-        [x y] (make-windows ids (torch.tensor [0 3 11]) 7))
-  (assert (torch.equal y (+ x 1)))
-  (assert (= x.shape y.shape #(3 7))))
-
-(defn test-targets-are-one-later []
-  (targets-are-one-later windows))
-
-(defn [(pytest.mark.parametrize "late" [0 2])] test-targets-off-by-one-are-caught [late]
-  "0: the answer is in sight; 2: a token is skipped."
-  (defn wrong [ids starts block-size]
-    (setv places (+ (ncut starts : None) (torch.arange block-size)))
-    [(get ids places) (get ids (+ places late))])
-  (with [_ (pytest.raises AssertionError)]
-    (targets-are-one-later wrong)))
