@@ -1,8 +1,8 @@
-"The a/b chain and every other: drawing, files, exact floors, counting."
+"The a/b chain and every other: what a chain is, drawing from it, exact floors."
 
 (import  dataclasses [FrozenInstanceError replace]
          itertools [product]
-         math [isclose isinf log]
+         math [log]
          os
          pathlib [Path]
          re
@@ -11,30 +11,15 @@
          numpy :as np
          pytest
          hypothesis [given settings strategies :as st]
-         nanogpt-hy.errors [RequestError WorkError]
+         chains [chains near refused]
+         nanogpt-hy.lab.chain-files [fits line-length]
          nanogpt-hy.lab.markov :as markov
-         nanogpt-hy.lab.markov [Chain ab-chain chain-beside count-loss draw-lines floor
-                                floors-by-context floors-by-position line-length
-                                next-probabilities read-chain window-floor write-chain
-                                write-data])
+         nanogpt-hy.lab.markov [Chain ab-chain draw-lines floor floors-by-context
+                                floors-by-position next-probabilities window-floor])
 
 (setv DATA (/ (. (Path __file__) parent parent) "data"))
 
-;;; Chains to try the laws on
-
-(defn [st.composite] weights [draw n]
-  "n probabilities, zeros among them."
-  (setv parts (draw (.filter (st.lists (st.integers 0 4) :min-size n :max-size n) any)))
-  (lfor p parts (/ p (sum parts))))
-
-(defn [st.composite] chains [draw [longest 6]]
-  (setv letters (st.characters :exclude-characters "\n" :exclude-categories ["Cs"])
-        chars   (draw (st.lists letters :min-size 1 :max-size 3 :unique True))
-        n       (len chars))
-  (Chain (.join "" chars)
-         (draw (weights n))
-         (lfor _ chars (draw (weights n)))
-         (draw (st.integers 1 longest))))
+;;; The laws, by trying everything
 
 (defn line-probabilities [chain]
   "Chain -> {line: p}, by trying every line."
@@ -66,14 +51,6 @@
   (sum (gfor nexts (.values contexts)
              p     (.values nexts)
              (* p (log (/ (sum (.values nexts)) p))))))
-
-(defn near [x y [within 1e-9]]
-  (isclose x y :rel-tol 0 :abs-tol within))
-
-(defn refused [#* words]
-  "A context that wants a RequestError of one line with these words in it."
-  (pytest.raises RequestError :match (+ "^" (.join "" (gfor w words f"(?=.*{(re.escape w)})"))
-                                        "[^\n]*$")))
 
 
 ;;; Floors: the table of NUMBERS.md ("a/b strings"; lines that start with a)
@@ -166,33 +143,13 @@
   (with [_ (refused "block-size is 0")]
     (window-floor (ab-chain) 0)))
 
-
-;;; Long simulations: the counting model of order k comes to the floor of k tokens
-
-(defn ids-of [text]
-  (setv codes (np.frombuffer (.encode text "utf-32-le") "<u4"))
-  (get (np.unique codes :return-inverse True) 1))
-
-(defn [(pytest.mark.parametrize
-         "chain"
-         [(ab-chain) (ab-chain :stay 0.9 :length 5)
-          (Chain "xyz" [0.2 0.3 0.5] [[0.1 0.6 0.3] [0.5 0.0 0.5] [0.25 0.25 0.5]] 4)]
-         :ids ["ab" "long-a" "xyz"])]
-    test-counting-a-long-text-comes-to-the-floors [chain]
-  (setv ids (ids-of (draw-lines chain 200,000 :seed 5))
-        V   (+ (len chain.chars) 1))
-  (for [k (range (+ chain.line-length 1))]
-    (assert (near (count-loss ids ids V k :smoothing 0) (floor chain :context k) 0.002))))
-
-(defn test-drawn-frequencies []
-  (setv text  (draw-lines (ab-chain) 100,000 :seed 2)
-        lines (.split text "\n"))
-  (assert (= (.pop lines) ""))
-  (assert (= (len lines) 100,000))
-  (for [[line p] (.items (line-probabilities (ab-chain)))]
-    ;; Within 5 standard deviations.
-    (assert (< (abs (- (.count lines (cut line -1)) (* 100,000 p))) (* 5 (** (* 100,000 p) 0.5)))))
-  (assert (not-in "ba" text)))
+(defn test-the-readme-quotes-the-floors []
+  (setv readme (.read-text (/ DATA "README.md") :encoding "utf-8")
+        rows   (re.findall r"(?m)^\| (\d) \| ([\d.]+) \|$" readme)
+        chain  (ab-chain))
+  (assert (= rows (lfor [k f] (enumerate (floors-by-context chain)) #((str k) f"{f :.6f}"))))
+  (assert (in f"{(floor chain) :.6f}" readme))
+  (assert (in "nanogpt-hy data ab --out data/ab.txt" readme)))
 
 
 ;;; Drawing
@@ -204,7 +161,7 @@
   (assert (= (len text) (* count (+ chain.line-length 1))))
   (assert (= (line-length text :at-least 1) chain.line-length))
   (assert (<= (set (cut text None -1)) (set (+ chain.chars "\n"))))
-  (assert (markov._fits chain text))
+  (assert (fits chain text))
   (assert (= text (draw-lines chain count :seed seed)))
   (assert (.startswith (draw-lines chain (+ count 5) :seed seed) text)))
 
@@ -224,7 +181,7 @@
   "Weights that sum to a little less than 1 never draw a character of weight 0."
   (setv third (/ 1 3)
         row   [(- third 1e-10) third third 0.0]
-        limit (markov._thresholds row))
+        limit (markov.thresholds row))
   (assert (= (cut (list limit) 2 None) [1.0 1.0]))
   (assert (not-in "d" (draw-lines (Chain "abcd" row (* [row] 4) 50) 2000 :seed 0))))
 
@@ -232,9 +189,25 @@
   (with [_ (refused "--lines")]
     (draw-lines (ab-chain) count :seed 1)))
 
+(defn test-too-many-lines []
+  (with [_ (refused "1000000000 lines of 8" "--lines 111111111 or fewer")]
+    (draw-lines (ab-chain) 1,000,000,000 :seed 1))
+  (with [_ (refused "--lines 1999 or fewer")]
+    (draw-lines (ab-chain :length 500,000) 2000 :seed 1)))
+
 (defn test-no-such-seed []
   (with [_ (refused "--seed is -1")]
     (draw-lines (ab-chain) 1 :seed -1)))
+
+(defn test-drawn-frequencies []
+  (setv text  (draw-lines (ab-chain) 100,000 :seed 2)
+        lines (.split text "\n"))
+  (assert (= (.pop lines) ""))
+  (assert (= (len lines) 100,000))
+  (for [[line p] (.items (line-probabilities (ab-chain)))]
+    ;; Within 5 standard deviations.
+    (assert (< (abs (- (.count lines (cut line -1)) (* 100,000 p))) (* 5 (** (* 100,000 p) 0.5)))))
+  (assert (not-in "ba" text)))
 
 
 ;;; What a chain must be
@@ -255,7 +228,11 @@
           #("transitions" [[0.5 0.5] 1] "the row after 'b'")
           #("transitions" [[0.5 0.5] [0 0]] "the row after 'b' sum to 0")
           #("line_length" 0 "line length is 0") #("line_length" 2.0 "line length is 2.0")
-          #("line_length" True "line length is True")])]
+          #("line_length" True "line length is True")
+          #("line_length" (** 10 9) "line length is 1000000000")
+          #("chars" (* "a" 1001) "1001 characters is too large")
+          #("chars" (* "\U00010000" (** 10 6)) "is too large")
+          #("start" (* "x" 1000) "xxx...: give")])]
     test-no-chain [key value words]
   (with [_ (refused words)]
     (Chain #** {#** GOOD key value})))
@@ -275,124 +252,8 @@
     (ab-chain :start "c")))
 
 
-;;; Files
-
-(defn [(settings :max-examples 60 :deadline None) (given (chains))]
-    test-a-chain-comes-back-from-its-file [tmp-path-factory chain]
-  (setv path (/ (.mktemp tmp-path-factory "chain") "c.toml"))
-  (write-chain chain path)
-  (assert (= (read-chain path) chain)))
-
-(defn test-characters-that-toml-escapes [tmp-path]
-  (setv chars "\"\\\t\r\x00\x7f\x85\u2028é猫🐈"
-        n     (len chars)
-        even  (lfor _ chars (/ 1 n))
-        chain (Chain chars even (* [even] n) 7)
-        text  (draw-lines chain 400 :seed 1))
-  (write-data (/ tmp-path "t.txt") chain 400 :seed 1)
-  (assert (= (.read-bytes (/ tmp-path "t.txt")) (.encode text "utf-8")))
-  (assert (= (read-chain (/ tmp-path "t.toml")) chain))
-  (assert (= (chain-beside (/ tmp-path "t.txt") text) chain)))
-
-(defn test-data-and-its-chain [tmp-path]
-  (setv path  (/ tmp-path "x.txt")
-        chain (ab-chain :stay 0.7 :length 4))
-  (assert (= (write-data (str path) chain 50 :seed 9) #(path (/ tmp-path "x.toml"))))
-  (assert (= (.read-text path) (draw-lines chain 50 :seed 9)))
-  (assert (= (chain-beside path (.read-text path)) chain))
-  (assert (= (sorted (gfor f (.iterdir tmp-path) f.name)) ["x.toml" "x.txt"]))
-  (with [_ (refused "x.txt is there already")]
-    (write-data path chain 50 :seed 9))
-  (.unlink path)
-  (with [_ (refused "x.toml is there already")]
-    (write-data path chain 50 :seed 9))
-  (write-data path (ab-chain) 20 :seed 9 :overwrite True)
-  (assert (= (chain-beside path (.read-text path)) (ab-chain))))
-
-(defn test-names-that-cannot-be-written [tmp-path]
-  (.write-text (/ tmp-path "file") "x")
-  (for [[name words] [["" "is a folder"] ["no/such/x.txt" "does not exist"]
-                      ["file/x.txt" "does not exist"] ["x.toml" "ends in .toml"]
-                      ["\0.txt" "no file name"] [(+ (* "x" 300) ".txt") "too long"]]]
-    (with [_ (refused words)]
-      (write-data (/ tmp-path name) (ab-chain) 10 :seed 1)))
-  (assert (= (os.listdir tmp-path) ["file"])))
-
-(defn test-a-full-disk-leaves-the-old-file [tmp-path monkeypatch]
-  (setv path (/ tmp-path "c.toml"))
-  (write-chain (ab-chain) path)
-  (defn full [_]
-    (raise (OSError markov.errno.ENOSPC "No space left on device")))
-  (monkeypatch.setattr markov.os "fsync" full)
-  (with [e (pytest.raises WorkError)]
-    (write-chain (ab-chain :length 3) path))
-  (assert (in "no space left" (str e.value)))
-  (assert (= (os.listdir tmp-path) ["c.toml"]))
-  (assert (= (read-chain path) (ab-chain))))
-
-(setv AB "chars = \"ab\"\nstart = [1, 0]\ntransitions = [[0.5, 0.5], [0, 1]]\n")
-
-(defn [(pytest.mark.parametrize
-         "content, words"
-         [#(b"\xff\xfe" "no TOML file") #(b"chars = " "no TOML file") #(b"" "lacks chars, start")
-          #((+ b"a = " (* b"[" 100,000)) "no TOML file") #((.encode AB) "lacks line_length")
-          #((.encode (+ AB "line_length = 0")) "line length is 0")
-          #((.encode (+ AB "line_length = \"8\"")) "line length is '8'")])]
-    test-files-that-are-no-chain [tmp-path content words]
-  (setv path (/ tmp-path "x.toml"))
-  (.write-bytes path content)
-  (with [_ (refused "x.toml" words)]
-    (read-chain path))
-  (assert (is (chain-beside (/ tmp-path "x.txt") (* "aaaaaaaa\n" 20)) None)))
-
-(defn test-no-chain-file [tmp-path]
-  (with [_ (refused "is not a file")]
-    (read-chain (/ tmp-path "x.toml")))
-  (with [_ (refused "is not a file")]
-    (read-chain tmp-path))
-  (for [name ["x.txt" "" ".."]]
-    (assert (is (chain-beside (/ tmp-path name) "ab\n") None)))
-  (assert (is (chain-beside "" "ab\n") None)))
-
-(defn test-only-a-possible-text-has-the-chain [tmp-path]
-  (setv path (/ tmp-path "x.txt"))
-  (.write-text (/ tmp-path "x.toml") (+ AB "line_length = 3\n"))
-  (setv wanted (read-chain (/ tmp-path "x.toml")))
-  (for [text ["aab\n" "aaa\nabb\n" (* "abb\n" 300,000)]]
-    (assert (= (chain-beside path text) wanted)))
-  (for [text ["" "\n" "aab" "aab\nabb" "aab\nab\n" "aab\n\nab\n" "aabb\n" "aab\r\n" "aba\n"
-              "bbb\n" "aab\nbbb\n" "aac\n" "caa\n" "aa\udc00\n" (+ (* "abb\n" 300,000) "aba\n")]]
-    (assert (is (chain-beside path text) None))))
-
-(defn test-lines-of-one-length []
-  (for [[text wanted] [[(* "ab\n" 10) 2] [(* "ab\n" 9) None] [(+ (* "ab\n" 10) "ab") None]
-                       [(+ (* "ab\n" 10) "a\n") None] [(* "\n" 20) None] ["" None]
-                       [(+ (* "ab\n" 10) "\nabcd\n") None] [(* "abc" 10) None]
-                       [(* "é猫\r\n" 12) 3] [(+ "ab\n" (* "abc\n" 20)) None]
-                       [(+ (* "ab\n" 10) "abab\n\n" ) None]]]
-    (assert (= (line-length text) wanted))))
-
-
-;;; data/
-
-(defn test-the-data-come-out-byte-for-byte [tmp-path]
-  (write-data (/ tmp-path "ab.txt") (ab-chain) 10,000 :seed 1337)
-  (for [name ["ab.txt" "ab.toml"]]
-    (assert (= (.read-bytes (/ tmp-path name)) (.read-bytes (/ DATA name)))))
-  (setv text (.read-text (/ DATA "ab.txt")))
-  (assert (= (line-length text) 8))
-  (assert (= (chain-beside (/ DATA "ab.txt") text) (ab-chain))))
-
-(defn test-the-readme-quotes-the-floors []
-  (setv readme (.read-text (/ DATA "README.md") :encoding "utf-8")
-        rows   (re.findall r"(?m)^\| (\d) \| ([\d.]+) \|$" readme)
-        chain  (ab-chain))
-  (assert (= rows (lfor [k f] (enumerate (floors-by-context chain)) #((str k) f"{f :.6f}"))))
-  (assert (in f"{(floor chain) :.6f}" readme))
-  (assert (in "nanogpt-hy data ab --out data/ab.txt" readme)))
-
 (defn test-neither-torch-nor-hyrule-is-loaded []
-  (setv code (+ "import hy, sys, nanogpt_hy.lab.markov; "
+  (setv code (+ "import hy, sys, nanogpt_hy.lab.counting, nanogpt_hy.lab.chain_files; "
                 "print([m for m in ('torch', 'hyrule') if m in sys.modules])")
         ;; The first run may have to compile, which loads hyrule; the second does not.
         outs (lfor _ (range 2) (. (subprocess.run [sys.executable "-c" code] :capture-output True
@@ -401,52 +262,3 @@
                                                           {"PYTHONDONTWRITEBYTECODE" ""}))
                                   stdout)))
   (assert (= (get outs -1) "[]\n")))
-
-
-;;; The counting model
-
-(defn counted [train ids V order smoothing]
-  "The same loss in plain loops."
-  (setv known (lfor i (range (- (len train) order)) (tuple (cut train i (+ i order 1))))
-        runs  (lfor i (range (- (len ids) order)) (tuple (cut ids i (+ i order 1)))))
-  (/ (sum (gfor run runs
-                :setv context (lfor r known :if (= (cut r -1) (cut run -1)) r)
-                (log (/ (+ (len context) (* smoothing V)) (+ (.count known run) smoothing)))))
-     (len runs)))
-
-(defn [(settings :max-examples 60 :deadline None)
-       (given (st.lists (st.integers 0 3) :min-size 4 :max-size 30)
-              (st.lists (st.integers 0 3) :min-size 4 :max-size 30)
-              (st.integers 0 3) (st.sampled-from [0.01 0.1 1 2.5]))]
-    test-counting-is-what-plain-loops-give [train ids order smoothing]
-  (assert (near (count-loss train ids 4 order :smoothing smoothing)
-                (counted train ids 4 order smoothing))))
-
-(defn test-counting-without-smoothing []
-  (assert (near (count-loss [0 1 0 1 0] [0 1 0 1] 2 1 :smoothing 0) 0))
-  (assert (near (count-loss [0 0 1] [0 0 1] 2 1 :smoothing 0) (log 2)))
-  (assert (isinf (count-loss [0 0 0] [0 1] 2 1 :smoothing 0)))        ; a token never seen there
-  (assert (isinf (count-loss [0 0 0] [1 0] 2 1 :smoothing 0)))        ; a context never seen
-  (assert (near (count-loss [0 0 0] [1 0] 2 1) (log 2))))             ; smoothed, it knows nothing
-
-(defn test-counting-what-cannot-be-counted []
-  (for [[args words] [[[[0 1] [0 1 0] 2 2] "2 tokens are too few"]
-                      [[[0 1 0] [0] 2 1] "1 tokens are too few"]
-                      [[[] [] 2 0] "0 tokens are too few"]
-                      [[[0 2] [0 1] 2 1] "from 0 to 2"] [[[0 1] [-1 1] 2 1] "from -1 to 1"]
-                      [[[0 1] [0 1] 2 -1] "order -1"] [[[0 1] [0 1] 65 12] "63 bits"]]]
-    (with [_ (refused words)]
-      (count-loss #* args)))
-  (with [_ (refused "below 0")]
-    (count-loss [0 1] [0 1] 2 1 :smoothing -0.1)))
-
-(defn test-counting-tiny-shakespeare [shakespeare]
-  "NUMBERS.md, Tiny Shakespeare: train MLE, and validation with add-0.1 smoothing."
-  (setv ids   (ids-of (.decode (.read-bytes (Path shakespeare)) "utf-8"))
-        n     (int (* 0.9 (len ids)))
-        train (cut ids n)
-        valid (cut ids n None))
-  (for [[order mle smoothed] [[0 3.3091 3.3473] [1 2.4519 2.4838] [2 1.9032 2.0458]
-                              [3 1.4906 1.7840]]]
-    (assert (near (count-loss train train 65 order :smoothing 0) mle 0.0001))
-    (assert (near (count-loss train valid 65 order) smoothed 0.0001))))

@@ -1,0 +1,117 @@
+"Files: a user's or a stranger's read with errors of one line, ours written whole or not at all.
+
+A file is written beside its place under another name and then renamed: whoever looks sees the old
+one or the new one, also after a kill -9 or a power cut."
+
+(import  os
+         pathlib [Path]
+         secrets [token-hex]
+         time [time]
+         tomllib
+         nanogpt-hy.errors [RequestError WorkError])
+
+(setv MOST-TOML 1,000,000     ; bytes: far more than anybody writes by hand
+      STALE     3600)         ; seconds: a half-written file as old as that is nobody's
+
+(defn short [value]
+  "anything -> str: a value from somebody's file, fit to be printed.
+  (short \"a\\nb\")  ; => \"'a\\\\nb'\""
+  (setv text (repr value))
+  (if (> (len text) 70) (+ (cut text 67) "...") text))
+
+;; Reading
+
+(defn read-bytes [path * [most None]]
+  "file name -> bytes: what is in the file, of which no more than MOST bytes are wanted."
+  (setv path (Path path))
+  (try
+    (with [file (open path "rb")]
+      (setv data (.read file (if (is most None) -1 (+ most 1)))))
+    (except [FileNotFoundError]
+      (raise (RequestError f"there is no file {path}: check the name") :from None))
+    (except [IsADirectoryError]
+      (raise (RequestError f"{path} is a folder: name a file in it") :from None))
+    (except [e OSError]
+      (raise (RequestError (+ f"{path} cannot be read ({(or e.strerror e)}): "
+                              "check the permissions or name another file")) :from None))
+    (except [e ValueError]
+      (raise (RequestError f"{(short (str path))} is no file name ({e}): name another")
+             :from None)))
+  (when (and (is-not most None) (> (len data) most))
+    (raise (RequestError f"{path} has more than {most :,} bytes, too many: name another file")))
+  data)
+
+(defn read-toml [path * [most MOST-TOML]]
+  "file name -> dict: what a TOML file of at most MOST bytes says."
+  (setv data (read-bytes path :most most))
+  (try
+    (tomllib.loads (.decode data "utf-8"))
+    (except [e [ValueError RecursionError]]       ; the decoders' errors are ValueErrors too
+      (setv why (get [#* (.splitlines (str e)) "nested too deeply"] 0))
+      (raise (RequestError f"{path} is no TOML file ({why}): mend it") :from None))))
+
+;; Writing
+
+(defn written-at [path]
+  "file name -> seconds: when it was last written, 0 where it is gone meanwhile."
+  (try (. (os.stat path) st-mtime)
+    (except [OSError] 0)))
+
+(defn sweep [path]
+  "Path -> None: removes what a killed process left half-written beside it, once that is STALE."
+  (try
+    (for [left (.glob path.parent ".*.tmp")]
+      (when (and (.startswith left.name f".{path.name}.")
+                 (< (written-at left) (- (time) STALE)))
+        (.unlink left :missing-ok True)))
+    (except [OSError] None)))           ; tidying up is no reason to fail
+
+(defn sync-folder [folder]
+  "Path -> None: makes a rename in the folder outlive a power cut, where the system can."
+  (try
+    (setv handle (os.open folder os.O-RDONLY))
+    (try (os.fsync handle)
+      (finally (os.close handle)))
+    (except [OSError] None)))           ; some systems open no folders; the rename itself has worked
+
+(defn write-beside [path data]
+  "Path, bytes -> Path: a new file beside it, whole and on the disk. A failure leaves no file."
+  (setv temporary (.with-name path f".{path.name}.{(token-hex 8)}.tmp")
+        binary    (getattr os "O_BINARY" 0)       ; only Windows tells text from bytes
+        handle    (os.open temporary (| os.O-WRONLY os.O-CREAT os.O-EXCL binary) 0o666))
+  (try
+    (with [file (os.fdopen handle "wb")]
+      (.write file data)
+      (.flush file)
+      (os.fsync (.fileno file)))
+    (except [BaseException]             ; Ctrl-C too must leave nothing behind
+      (.unlink temporary :missing-ok True)
+      (raise)))
+  temporary)
+
+(defn write-atomic [path data]
+  "file name, text or bytes -> None: the file has this content now, at once or not at all.
+  WorkError where the system refuses; what was there before is still there then."
+  (setv path (Path path))
+  (try
+    (setv temporary (write-beside path (if (isinstance data str) (.encode data "utf-8") data)))
+    (try (os.replace temporary path)
+      (except [BaseException]
+        (.unlink temporary :missing-ok True)
+        (raise)))
+    (sweep path)
+    (except [e OSError]
+      (setv kept (if (os.path.isfile path) ", the older one is still there" ""))
+      (raise (WorkError (+ f"cannot write {path} ({(or e.strerror e)}){kept}: "
+                           "free some space, or use a folder that you may write to"))
+             :from e)))
+  (sync-folder path.parent))
+
+(defn remove [path]
+  "file name -> None: there is no such file now; WorkError where the system refuses."
+  (try
+    (.unlink (Path path) :missing-ok True)
+    (except [e OSError]
+      (raise (WorkError (+ f"cannot remove {path} ({(or e.strerror e)}): "
+                           "remove it yourself, or use another name"))
+             :from e))))
