@@ -9,8 +9,8 @@
 
 (setv ROOT    (. (Path __file__) (resolve) parent parent)
       PACKAGE (/ ROOT "src" "nanogpt_hy")
-      TOP     #{".ci" ".gitignore" "LICENSE" "README.md" "pyproject.toml" "data" "scripts" "src"
-                "tests"}
+      TOP     #{".ci" ".gitattributes" ".gitignore" "LICENSE" "README.md" "pyproject.toml" "data"
+                "scripts" "src" "tests"}
       FILES   (sorted [#* (.rglob (/ ROOT "src") "*.hy") #* (.rglob (/ ROOT "tests") "*.hy")])
       MODULES (sorted (.rglob PACKAGE "*.hy")))
 
