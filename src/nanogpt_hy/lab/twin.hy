@@ -419,7 +419,7 @@ loaded only to expand its macros."
 
 (defn show-piece [name * [python False] [macroexpand False] [console None]]
   "Print the source of the piece called NAME, beside or above its expansion and its Python.
-  Highlighted in a terminal, plain and whole elsewhere."
+  Highlighted in a terminal or a notebook, plain and whole elsewhere."
   (import rich.console [Console])
   (setv console (or console (Console))
         piece (find-piece name)
@@ -429,7 +429,7 @@ loaded only to expand its macros."
     (.append texts [f"{piece.name}, macros expanded" "hylang" (expansion-of name)]))
   (when python
     (.append texts [f"{piece.name} in Python" "python" (python-of name)]))
-  (if console.is-terminal
+  (if (or console.is-terminal console.is-jupyter)
       (show-highlighted texts console)
       (show-plain texts console)))
 
