@@ -185,6 +185,7 @@
   (assert (= n 3))
   (same (setv a (seen 1)  [b #* c] (seen [2 3])) 1 [2 3])
   (assert (= [a b c] [1 2 [3]]))
+  (same (setv))
   (same (setv :chain [a b] (seen 7)) 7)
   (assert (= [a b] [7 7]))
   (same (let [a (seen 1)  b (+ a 1)] (seen (* a b))) 1 2)
@@ -216,8 +217,9 @@
 
 (defn [(settings :max-examples 60 :deadline None)
        (given (st.recursive (st.integers -9 9)
-                            (fn [inner] (st.tuples (st.sampled-from (.split "+ - * max if and or do"))
-                                                   inner inner inner))))]
+                            (fn [inner]
+                              (st.tuples (st.sampled-from (.split "+ - * max if and or do"))
+                                         inner inner inner))))]
   test-any-arithmetic-form-keeps-its-value-and-its-calls [tree]
   (defn form-of [tree]
     (if (isinstance tree int)
@@ -232,6 +234,15 @@
                          (and (.startswith (get row "source") "(seen")
                               (is-not (get row "text") None))))
              (len noted))))
+
+
+(setv expansions [])
+
+(defn test-macros-are-expanded-once []
+  (setv before (len expansions))
+  (hy.eval '(hy.R.nanogpt-hy/notation.traced (+ 1 (counted (abs 2))))
+           {} :module notation :macros {"counted" (fn [form] (.append expansions form) form)})
+  (assert (= (len expansions) (+ before 1))))
 
 
 ;;; Scopes: inside functions, layers, generators, comprehensions

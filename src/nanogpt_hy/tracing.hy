@@ -94,14 +94,14 @@ like nothing is noted, for there a part may run many times: such a form is one p
       (not (isinstance code Expression)) ((type code) (self.parts code depth))
       (= head "setv") (self.inside-setv code depth)
       (in head TRANSPARENT) `(~(get code 0) ~@(self.parts (cut code 1 None) depth))
-      True (self.row form depth)))
+      True (self.row form code depth)))
 
-  (defn row [self form depth]
-    "form -> form: noted, as a row of its own. Statements among arguments run before the expression
-    that they stand in. So a form with statements says where they are that it begins: then it is
-    known what an error came from. Other forms must stay expressions, or the order would change."
-    (setv code   (expanded form self.compiler)
-          index  (len self.rows)
+  (defn row [self form code depth]
+    "FORM, which is CODE when expanded -> form: noted, as a row of its own. Statements among
+    arguments run before the expression that they stand in. So a form with statements says where
+    they are that it begins: then it is known what an error came from. Other forms must stay
+    expressions, or the order would change."
+    (setv index  (len self.rows)
           before self.statements)
     (.append self.rows
              [depth (source-text (if (and (is-core code) (not (is-operator code))) form code))])
@@ -133,7 +133,7 @@ like nothing is noted, for there a part may run many times: such a form is one p
     "(setv name value ...) -> the same, the values noted."
     (setv [setv_ #* pairs] code
           self.statements (+ self.statements 1))
-    (if (isinstance (get pairs 0) Keyword)
+    (if (or (not pairs) (isinstance (get pairs 0) Keyword))
         code
         `(~setv_ ~@(gfor  [i part] (enumerate pairs)  (if (% i 2) (self.part part depth) part)))))
 
@@ -147,7 +147,7 @@ like nothing is noted, for there a part may run many times: such a form is one p
   "form -> form: FORM rewritten inside a Trace, its value given to the Trace's method USE."
   (setv trace (hy.gensym "trace")
         walk (Walk compiler trace)
-        code (walk.row form 0))
+        code (walk.row form (expanded form compiler) 0))
   `(with [~trace (hy.I.nanogpt-hy/tracing.Trace ~walk.rows :show ~(= use "show"))]
      ~(if (= use "show") code `(.data ~trace ~code))))
 

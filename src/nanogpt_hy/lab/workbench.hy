@@ -93,7 +93,7 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
   (defn banner [self]
     (.join "\n"
       ["At hand: torch, nn, F, the course (CharTokenizer ... GPT), GPTConfig, PRESETS,"
-       "STAGES, build-model; -> ncut deflayer; (shapes FORM) prints every part of a form."
+       "STAGES, build-model; -> ncut deflayer; (shapes FORM) prints what its parts are."
        "(show \"s08\") or (show Head :python True) prints source. (exit) or Ctrl-D leaves."]))
 
   (defn interact [self [banner None] [exitmsg None]]
