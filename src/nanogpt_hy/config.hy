@@ -4,7 +4,7 @@ The words are nanoGPT's with hyphens; TOML and Python have them with underscores
 line's options are made from these two classes. A preset is a value; a variation of a config is
 `(replace config :n-layer 2)`."
 
-(import  dataclasses [dataclass field fields replace]
+(import  dataclasses [dataclass field fields]
          difflib [get-close-matches]
          math
          typing [Literal]
@@ -94,7 +94,9 @@ line's options are made from these two classes. A preset is a value; a variation
           (hyper None "step at which min-lr is reached; default: max-iters; 0: no decay"
                  :at-least 0)
         #^ float weight-decay
-          (hyper 0.1 "AdamW's pull of the matrices towards zero" :at-least 0)
+          (hyper 0.1 "AdamW's pull of weights towards zero" :at-least 0)
+        #^ (one-of "matrices" "all") decay
+          (hyper "matrices" "the weights it pulls: only matrices, or biases and norms too")
         #^ float beta1
           (hyper 0.9 "AdamW's memory of past gradients" :at-least 0 :less-than 1)
         #^ float beta2
@@ -129,7 +131,7 @@ line's options are made from these two classes. A preset is a value; a variation
    "lecture"         (dict :block-size 8 :n-layer 3 :n-head 4 :n-embd 32 :scale "n-embd"
                            :batch-size 32 :max-iters 5000 :eval-interval 500 :eval-iters 200
                            :learning-rate 1e-3 :lr-decay-iters 0 :init "torch"
-                           :weight-decay 0.01 :beta2 0.999 :grad-clip 0.0)
+                           :weight-decay 0.01 :decay "all" :beta2 0.999 :grad-clip 0.0)
    "shakespeare-cpu" (dict :block-size 64 :n-layer 4 :n-head 4 :n-embd 128 :bias False
                            :batch-size 12 :max-iters 2000 :eval-interval 250 :eval-iters 20
                            :learning-rate 1e-3 :min-lr 1e-4 :warmup-iters 100)
@@ -184,6 +186,15 @@ line's options are made from these two classes. A preset is a value; a variation
     (dfor  f (fields cls)  :if (in f.name values)  f.name (get values f.name)))
   [(GPTConfig #** (part GPTConfig) :vocab-size vocab-size)
    (TrainConfig #** (part TrainConfig))])
+
+(defn read-config [cls values source]
+  "A CLS out of a dict that came from SOURCE and may hold anything."
+  (setv known (dfor  f (fields cls)  f.name f.type))
+  (for [[name value] (.items values)]
+    (when (not (and (in name known) (of-kind value (get known name))))
+      (raise (RequestError (+ f"{source} has the setting {name} = {value !r}, "
+                              "which this version does not know")))))
+  (cls #** values))
 
 (defn preset [name]
   "The values of the preset NAME."

@@ -34,5 +34,5 @@ of attention (where rows then no longer sum to 1), after the projection, after f
     (self.think (self.talk x))))
 
 (defn stack [n make-layer]
-  "(B T C) -> (B T C): n layers, one upon the other; made by a function, for each has its own weights."
+  "(B T C) -> (B T C): n layers, one upon the other, made by a function: each has its own weights."
   (nn.Sequential #* (lfor  _ (range n)  (make-layer))))

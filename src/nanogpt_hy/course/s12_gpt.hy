@@ -20,9 +20,10 @@ loss of 1.48 on Shakespeare."
     (.__init__ (super) c gpt-body)))
 
 (defn normal-init [layer]
-  "Draw the weights of one layer anew, N(0, 0.02), biases 0, as GPT-2 does: (.apply model normal-
-  init). torch's own draws are larger and let a deep model start worse than guessing."
-  (when (isinstance layer #(nn.Linear nn.Embedding))
-    (nn.init.normal_ layer.weight :std 0.02)
-    (when (is-not (getattr layer "bias" None) None)
-      (nn.init.zeros_ layer.bias))))
+  "Draw the weights of one layer anew, N(0, 0.02), biases 0, as GPT-2 does; used as
+  (.apply model normal-init). torch's own draws are larger: a deep model starts worse than guessing."
+  (for [[name weights] (.named-parameters layer :recurse False)
+        :if (isinstance layer #(nn.Linear nn.Embedding))]
+    (if (= name "bias")
+      (nn.init.zeros_ weights)
+      (nn.init.normal_ weights :std 0.02))))

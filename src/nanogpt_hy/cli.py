@@ -1,0 +1,265 @@
+"""The command line: parses, calls one Hy function for each command, turns errors into one line."""
+
+import os
+import sys
+from dataclasses import asdict, field, fields, make_dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import hy  # noqa: F401
+from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
+
+from nanogpt_hy import __version__
+from nanogpt_hy.config import GPTConfig, TrainConfig
+from nanogpt_hy.errors import UserError
+
+app = App(
+    name="nanogpt-hy",
+    version=__version__,
+    help="A GPT, built step by step in Hy: train one on any text, let it write, see inside.",
+)
+
+
+def options_from(*configs):
+    """A dataclass that has each hyperparameter as an option which may be left out."""
+    options = []
+    for number, config in enumerate(configs):
+        group = Group(config.__doc__.split(":")[0], sort_key=number + 1)
+        for f in fields(config):
+            if f.name != "vocab_size":
+                default = "" if f.default is None else f" (default: {f.default})"
+                shown = Parameter(group=group, help=f.metadata["help"] + default)
+                options.append((f.name, Annotated[f.type | None, shown], field(default=None)))
+    made = make_dataclass(
+        "Hyperparameters", options, kw_only=True, namespace={"__module__": __name__}
+    )
+    return Annotated[made, Parameter(name="*")]
+
+
+Hyperparameters = options_from(GPTConfig, TrainConfig)
+
+
+def given(hyperparameters):
+    """The options that were given, as a dict."""
+    every = {} if hyperparameters is None else asdict(hyperparameters)
+    return {name: value for name, value in every.items() if value is not None}
+
+
+@app.command
+def train(
+    text: Path,
+    /,
+    *,
+    stage: str | None = None,
+    preset: str | None = None,
+    config: Path | None = None,
+    tokenizer: str = "char",
+    out: Path | None = None,
+    resume: Annotated[bool, Parameter(negative="")] = False,
+    init_from: Path | None = None,
+    hyperparameters: Hyperparameters = None,
+):
+    """Train a model on a text.
+
+    Parameters
+    ----------
+    text
+        The text: a UTF-8 file.
+    stage
+        The model: fast, or a stage of the ladder from bigram to gpt, which is the course's GPT
+        (default: fast; with the preset lecture gpt).
+    preset
+        Hyperparameters that go together: ab, lecture, shakespeare-cpu or shakespeare-gpu. Left out,
+        it is chosen by the text and the machine.
+    config
+        A TOML file of hyperparameters. It wins over the preset; options win over it.
+    tokenizer
+        What a token is: char, byte, or bpe:N for N pieces learned from the text.
+    out
+        The run's folder (default: runs/NAME, named after the text).
+    resume
+        Go on with the run in that folder, or with the newest one.
+    init_from
+        Start from the weights of this checkpoint (fine-tuning).
+    """
+    from nanogpt_hy.lab.commands import train
+
+    return train(
+        str(text),
+        stage=stage,
+        preset=preset,
+        config=config,
+        tokenizer=tokenizer,
+        out=out,
+        resume=resume,
+        init_from=init_from,
+        options=given(hyperparameters),
+    )
+
+
+@app.command
+def sample(
+    *,
+    ckpt: Path | None = None,
+    prompt: str | None = None,
+    prompt_file: str | None = None,
+    max_new_tokens: int = 500,
+    temperature: float = 1.0,
+    top_k: int = 0,
+    top_p: float = 1.0,
+    num_samples: int = 1,
+    seed: int | None = None,
+    stop: str | None = None,
+    unknown: Literal["error", "skip"] = "error",
+    explain: Annotated[bool, Parameter(negative="")] = False,
+    device: str = "auto",
+):
+    """Let a trained model write.
+
+    Parameters
+    ----------
+    ckpt
+        A checkpoint or a run's folder (default: the newest run).
+    prompt
+        The beginning of the text. Left out, the model starts a new line.
+    prompt_file
+        A file that holds the prompt; - is standard input.
+    max_new_tokens
+        How many tokens to write.
+    temperature
+        Below 1 it plays safe, above 1 it dares; 0 always takes the likeliest token.
+    top_k
+        Only the k likeliest tokens may be drawn; 0: all.
+    top_p
+        Only the likeliest tokens that together have this probability may be drawn.
+    num_samples
+        How many texts to write.
+    seed
+        The same seed writes the same text again (default: another one each time).
+    stop
+        Stop before this text would be written.
+    unknown
+        What to do with characters of the prompt that the model never saw.
+    explain
+        Show for each character what the model thought and what was drawn.
+    device
+        cpu, cuda, cuda:1, mps or auto.
+    """
+    from nanogpt_hy.lab.commands import sample
+
+    return sample(
+        ckpt=ckpt,
+        prompt=prompt,
+        prompt_file=prompt_file,
+        max_new_tokens=max_new_tokens,
+        temperature=temperature,
+        top_k=top_k,
+        top_p=top_p,
+        num_samples=num_samples,
+        seed=seed,
+        stop=stop,
+        unknown=unknown,
+        explain=explain,
+        device=device,
+    )
+
+
+@app.command(name="eval")
+def evaluate(
+    text: Path | None = None,
+    /,
+    *,
+    ckpt: Path | None = None,
+    device: str = "auto",
+    json: Annotated[bool, Parameter(negative="")] = False,
+):
+    """Measure a trained model's loss over the whole validation part of a text.
+
+    Parameters
+    ----------
+    text
+        The text (default: the one that the model was trained on).
+    ckpt
+        A checkpoint or a run's folder (default: the newest run).
+    device
+        cpu, cuda, cuda:1, mps or auto.
+    json
+        Print one JSON object instead of a table.
+    """
+    from nanogpt_hy.lab.commands import evaluate
+
+    return evaluate(text=text, ckpt=ckpt, device=device, as_json=json)
+
+
+data = App(name="data", help="Make texts whose every probability is known.")
+app.command(data)
+
+
+@data.command
+def ab(
+    *,
+    out: Path,
+    stay: float = 0.5,
+    length: int = 8,
+    lines: int = 10_000,
+    seed: int = 1337,
+    force: Annotated[bool, Parameter(negative="")] = False,
+):
+    """Write lines of a and b in which b is never followed by a.
+
+    Parameters
+    ----------
+    out
+        The file to write; beside it FILE.toml will say how it was drawn.
+    stay
+        The probability that an a is followed by an a.
+    length
+        Characters in a line, its newline not counted.
+    lines
+        How many lines.
+    seed
+        The same seed writes the same lines.
+    force
+        Replace a file that is there already.
+    """
+    from nanogpt_hy.lab.chain_files import write_data
+    from nanogpt_hy.lab.markov import ab_chain
+
+    chain = ab_chain(stay=stay, length=length)
+    for path in write_data(out, chain, lines, seed=seed, overwrite=force):
+        print(path)
+
+
+def complaint(error):
+    """What cyclopts has to say, in one line."""
+    if isinstance(error, UnusedCliTokensError):
+        return f"there is no place for {' '.join(error.unused_tokens)}: see --help"
+    return " ".join(str(error).split())
+
+
+def without_bare_ckpt(arguments):
+    """`--ckpt` with nothing behind it means the newest run, as leaving it out does."""
+    following = [*arguments[1:], "--"]
+    return [a for a, b in zip(arguments, following) if not (a == "--ckpt" and b.startswith("-"))]
+
+
+def main(arguments=None):
+    """Run one command: 0 when done, 1 when the work failed, 2 when the request was wrong."""
+    arguments = without_bare_ckpt(sys.argv[1:] if arguments is None else arguments)
+    try:
+        status = app(arguments, exit_on_error=False, print_error=False,
+                     result_action="return_value")
+        sys.stdout.flush()
+        return status or 0
+    except CycloptsError as error:
+        message, status = complaint(error), 2
+    except UserError as error:
+        message, status = str(error), error.exit_code
+    except BrokenPipeError:
+        # Whoever read our output has had enough. Nothing may be written at exit either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        message, status = "interrupted", 130
+    print(f"nanogpt-hy: {message}", file=sys.stderr)
+    return status

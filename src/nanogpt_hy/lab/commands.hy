@@ -1,0 +1,155 @@
+"The commands: what the command line calls, one function each. Data to stdout, the rest to stderr."
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  json
+         math [exp log]
+         pathlib [Path]
+         shlex
+         sys
+         time [perf-counter]
+         rich.console [Console]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.checkpoint [newest-checkpoint]
+         nanogpt-hy.lab.corpus [check-block-size decode-text read-corpus read-text]
+         nanogpt-hy.lab.device [choose-device]
+         nanogpt-hy.lab.evaluation [all-of loss-floor mean-loss]
+         nanogpt-hy.lab.report [clock console Report]
+         nanogpt-hy.lab.sampler [explain-texts sample-texts Settings]
+         nanogpt-hy.lab.session [begin default-preset free-folder go new-run read-settings resume-run
+                                 RUNS tuned-run]
+         nanogpt-hy.lab.trained [open-model])
+
+(setv EXIT-CODES {"SIGINT" 130  "SIGTERM" 143})      ; as shells count them: 128 and the signal
+
+;; train
+
+(defn open-run [text * stage preset config tokenizer out resume init-from options]
+  "-> Run, and why it has its hyperparameters, in words."
+  (setv file (if config (read-settings config) {}))
+  (when (and resume init-from)
+    (raise (RequestError "--resume goes on with a run, --init-from begins one: give one of them")))
+  (when (and init-from stage)
+    (raise (RequestError "--init-from brings its own --stage: leave that out")))
+  (cond
+    resume (do
+      (when preset
+        (raise (RequestError "--resume keeps the run's hyperparameters: leave out --preset")))
+      (setv folder (or out (. (newest-checkpoint RUNS) parent)))
+      [(resume-run text :folder folder :stage stage :file file #** options)
+       "as the run was begun"])
+    init-from
+      [(tuned-run text init-from :preset-name preset :file file :folder (or out (free-folder text))
+                  #** options)
+       f"weights from {init-from}"]
+    True (do
+      (setv corpus (read-corpus text :tokenizer tokenizer)
+            device (.get options "device" (.get file "device" "auto"))
+            [name why] (if preset [preset "asked for"] (default-preset corpus device)))
+      [(new-run corpus :stage stage :preset-name name :file file
+                :folder (or out (free-folder text)) #** options)
+       f"{name} ({why})"])))
+
+(defn train [text #** request]
+  "`nanogpt-hy train`: train on TEXT as the REQUEST (see open-run) says; -> exit code."
+  (setv [run why] (open-run text #** request)
+        resumed run.step)
+  (unless (get request "resume")
+    (begin run))
+  (setv report (Report run))
+  (.introduce report (+ why (if resumed f"; goes on at step {resumed :,}" "")))
+  (with [_ report]
+    (setv end (go run :told report.told :judged report.judged)))
+  (setv say (. (console) print)
+        folder (shlex.quote (str run.folder)))
+  (when run.stopping
+    (say f"\n{run.stopping}: saved at step {run.step :,}. Go on with:\n  {(resume-command run)}"
+         :markup False)
+    (return (get EXIT-CODES run.stopping)))
+  (say (+ f"\n{end}, {(clock run.seconds)} of training; the best validation loss is "
+          f"{(get run.best "val_loss") :.4f}, at step {(get run.best "step") :,}") :markup False)
+  (show-sample run)
+  (say f"\nMore of it:\n  nanogpt-hy sample --ckpt {folder}" :markup False)
+  0)
+
+(defn resume-command [run]
+  "The command that goes on with RUN."
+  (shlex.join ["nanogpt-hy" "train" run.corpus.path "--out" (str run.folder) "--resume"]))
+
+(defn show-sample [run * [tokens 200]]
+  "Print what the best weights of RUN write, to stderr."
+  (setv trained (open-model run.folder :device run.device)
+        out (. (console) file))
+  (print "\nIt writes:\n" :file out)
+  (sample-texts trained.model trained.tokenizer out :block-size trained.config.block-size
+                :starts run.corpus.starts
+                :settings (Settings :max-new-tokens tokens :seed run.train.seed)))
+
+;; sample
+
+(defn read-prompt [prompt prompt-file]
+  "The prompt, from the option, from a file or from standard input."
+  (cond
+    (is prompt-file None) (or prompt "")
+    (is-not prompt None)
+      (raise (RequestError "give --prompt or --prompt-file, not both"))
+    (= prompt-file "-") (decode-text (.read sys.stdin.buffer) "standard input")
+    True (read-text prompt-file)))
+
+(defn sample [* ckpt prompt prompt-file explain device #** settings]
+  "`nanogpt-hy sample`: write texts to stdout, SETTINGS being the sampler's; -> exit code."
+  (setv settings (Settings #** settings)
+        prompt (read-prompt prompt prompt-file)
+        trained (open-model ckpt :device (get (choose-device device) 0))
+        how {"prompt" prompt  "settings" settings
+             "starts" (.get (get trained.meta "data") "starts")
+             "block_size" trained.config.block-size})
+  (if explain
+    (explain-texts trained.model trained.tokenizer (Console :highlight False) #** how)
+    (sample-texts trained.model trained.tokenizer sys.stdout #** how))
+  0)
+
+;; eval
+
+(defn judged-text [trained text]
+  "-> Corpus: the file TEXT, or the one that TRAINED was trained on."
+  (setv data (get trained.meta "data")
+        path (or text (.get data "path")))
+  (unless path
+    (raise (RequestError f"{trained.path} does not say on what it was trained: name a text")))
+  (unless (.exists (Path path))
+    (setv which (if text "" f", on which {trained.path} was trained"))
+    (raise (RequestError f"there is no file {path}{which}: name a text")))
+  (setv corpus (read-corpus (str path) :tokenizer trained.tokenizer))
+  (when (and (not text) (!= corpus.sha256 (.get data "sha256")))
+    (.print (console) f"{path} has changed since {trained.path} was trained on it" :markup False))
+  (check-block-size corpus 1)
+  corpus)
+
+(defn measures [trained corpus device]
+  "-> dict: how well TRAINED predicts the whole validation part of CORPUS."
+  (setv started (perf-counter)
+        block-size trained.config.block-size
+        [loss _] (mean-loss trained.model (all-of corpus corpus.val block-size) :device device)
+        per-character (* loss (/ (len corpus.val) corpus.val-characters)))
+  {"checkpoint" (str trained.path)  "text" corpus.path  "step" (get trained.meta "step")
+   "tokens" (len corpus.val)  "loss" loss  "bits_per_character" (/ per-character (log 2))
+   "perplexity" (exp loss)  "floor" (loss-floor corpus block-size)
+   "seconds" (round (- (perf-counter) started) 3)})
+
+(defn evaluate [* text ckpt device as-json]
+  "`nanogpt-hy eval`: print the loss over the whole validation part; -> exit code."
+  (setv device (get (choose-device device) 0)
+        trained (open-model ckpt :device device)
+        found (measures trained (judged-text trained (when text (str text))) device))
+  (if as-json
+    (print (json.dumps found))
+    (do
+      (print f"{(get found "checkpoint")} (step {(get found "step") :,}) on {(get found "text")}")
+      (print f"loss        {(get found "loss") :.4f} nats per token, "
+             f"over {(get found "tokens") :,} validation tokens" :sep "")
+      (print f"            {(get found "bits_per_character") :.4f} bits per character")
+      (print f"perplexity  {(get found "perplexity") :.4f}")
+      (unless (is (get found "floor") None)
+        (print f"floor       {(get found "floor") :.4f}, which no model can beat"))))
+  0)

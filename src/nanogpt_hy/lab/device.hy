@@ -1,0 +1,69 @@
+"Where and how exactly to compute: device, precision and compiler, each with the reason in words."
+
+(import  contextlib [nullcontext]
+         shutil
+         torch
+         nanogpt-hy.errors [RequestError])
+
+(defn choose-device [name]
+  "auto, cpu, cuda, cuda:1 or mps -> torch.device, reason."
+  (setv cuda (torch.cuda.is-available)
+        mps (torch.backends.mps.is-available))
+  (cond
+    (!= name "auto") [(known-device name) "asked for"]
+    cuda             [(torch.device "cuda") f"found {(torch.cuda.get-device-name)}"]
+    mps              [(torch.device "mps") "found an Apple GPU"]
+    True             [(torch.device "cpu") f"no GPU found; {(torch.get-num-threads)} threads"]))
+
+(defn known-device [name]
+  "The torch.device NAME, if this machine has it."
+  (try
+    (setv device (torch.device name))
+    (.cpu (torch.zeros 1 :device device))
+    (except [[RuntimeError AssertionError ValueError NotImplementedError]]
+      (setv here (+ ["cpu"] (lfor  i (range (torch.cuda.device-count))  f"cuda:{i}")
+                    (if (torch.backends.mps.is-available) ["mps"] [])))
+      (raise (RequestError
+        f"--device {name} is not there: this machine has {(.join ", " here)}") :from None)))
+  (when (= device.type "meta")
+    (raise (RequestError "--device meta computes nothing: use cpu or a GPU")))
+  device)
+
+(defn choose-dtype [name device]
+  "auto, float32, bfloat16 or float16 -> torch.dtype, reason."
+  (cond
+    (and (= name "float16") (!= device.type "cuda"))
+      (raise (RequestError
+        f"--dtype float16 needs a CUDA GPU, not {device.type}: use bfloat16 or float32"))
+    (!= name "auto")
+      [(getattr torch name) "asked for"]
+    (!= device.type "cuda")
+      [torch.float32 "fastest here without a CUDA GPU"]
+    (torch.cuda.is-bf16-supported)
+      [torch.bfloat16 "the GPU computes in it"]
+    True
+      [torch.float16 "the GPU has no bfloat16; gradients are scaled"]))
+
+(defn choose-compile [name device]
+  "auto, on or off -> whether to compile, reason."
+  (setv compiler (if (= device.type "cuda")
+                   (has-triton)
+                   (any (map shutil.which ["c++" "g++" "clang++"]))))
+  (cond
+    (= name "off")           [False "asked for"]
+    (and (= name "on") compiler) [True "asked for"]
+    (= name "on")            [False "asked for, but no compiler was found"]
+    (!= device.type "cuda")  [False "takes longer than it saves in a short run on a CPU"]
+    compiler                 [True "a GPU and a compiler are there"]
+    True                     [False "no compiler (triton) was found"]))
+
+(defn has-triton []
+  "Whether torch can compile for the GPU."
+  (import torch.utils._triton [has-triton :as found])
+  (found))
+
+(defn precision [device dtype]
+  "The context in which the forward pass computes in DTYPE."
+  (if (= dtype torch.float32)
+    (nullcontext)
+    (torch.autocast :device-type device.type :dtype dtype)))
