@@ -9,6 +9,7 @@
          sys
          time [perf-counter]
          rich.console [Console]
+         nanogpt-hy.config [preset :as preset-values]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoint [newest-checkpoint]
          nanogpt-hy.lab.corpus [check-block-size decode-text read-corpus read-text]
@@ -33,9 +34,8 @@
     (raise (RequestError "--init-from brings its own --stage: leave that out")))
   (cond
     resume (do
-      (when preset
-        (raise (RequestError "--resume keeps the run's hyperparameters: leave out --preset")))
-      (setv folder (or out (. (newest-checkpoint RUNS) parent)))
+      (setv file (| (if preset (preset-values preset) {}) file)
+            folder (or out (. (newest-checkpoint RUNS) parent)))
       [(resume-run text :folder folder :stage stage :file file #** options)
        "as the run was begun"])
     init-from

@@ -25,8 +25,6 @@
 
 (defn decode-text [data path]
   "The characters of a UTF-8 file, exactly as they are: no newline is translated."
-  (when (not data)
-    (raise (RequestError f"{path} is empty: there is nothing to learn from")))
   (when (in 0 data)
     (raise (RequestError
       f"{path} is binary (byte {(.index data 0)} is 0): give a UTF-8 text file")))
@@ -70,8 +68,10 @@
 (defn read-corpus [path * [tokenizer "char"]]
   "The text at PATH as a Corpus. TOKENIZER: char, byte, bpe:N, or a tokenizer that exists already."
   (setv data (read-bytes path)
-        text (decode-text data path)
-        parts (split-text text)
+        text (decode-text data path))
+  (when (not text)
+    (raise (RequestError f"{path} is empty: there is nothing to learn from")))
+  (setv parts (split-text text)
         tokenizer (if (isinstance tokenizer str) (make-tokenizer tokenizer text) tokenizer))
   (name-unknown tokenizer text f"{path}")
   (setv [train val] (lfor  part parts  (encode tokenizer part))

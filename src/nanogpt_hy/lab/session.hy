@@ -13,6 +13,7 @@
          nanogpt-hy.config [configs check-keys FIELDS GPTConfig option-name preset read-config
                             TrainConfig]
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.ladder [find-stage]
          nanogpt-hy.lab.checkpoint [load-checkpoint load-weights newest-checkpoint]
          nanogpt-hy.lab.corpus [read-corpus]
          nanogpt-hy.lab.counting [count-loss]
@@ -49,13 +50,16 @@
 
 (defn new-run [text * [stage None] [preset-name None] [file {}] [tokenizer "char"] [folder None]
                #** options]
-  "A Run on the file TEXT: the defaults, overlaid by the preset, FILE (a dict) and OPTIONS."
+  "A Run on the file TEXT: the defaults, overlaid by the preset (of the lecture's: by what the
+  stage's published run had different), FILE (a dict) and OPTIONS."
   (setv corpus (if (isinstance text str) (read-corpus text :tokenizer tokenizer) text)
         options (check-keys "the request" options)
         device (.get options "device" (.get file "device" "auto"))
         name (or preset-name (get (default-preset corpus device) 0))
-        [config train] (configs corpus.tokenizer.vocab-size (preset name) file options))
-  (Run corpus config train :stage (or stage (default-stage name)) :folder folder))
+        stage (or stage (default-stage name))
+        published (if (= name "lecture") (. (find-stage stage) lecture) {})
+        [config train] (configs corpus.tokenizer.vocab-size (preset name) published file options))
+  (Run corpus config train :stage stage :folder folder))
 
 ;; Its folder
 
@@ -127,6 +131,7 @@
         corpus (if (isinstance text str)
                  (read-corpus text :tokenizer (tokenizer-from (get meta "tokenizer")))
                  text))
+  ;; The command that began the run, with --resume behind it, asks for what there is already.
   (when (!= corpus.sha256 (.get data "sha256"))
     (raise (RequestError (+ f"cannot resume with another text: {folder} was trained on "
                             f"{(.get data "path")} ({(.get data "characters")} characters), and "

@@ -1,0 +1,298 @@
+"The long run: what is trained, that nothing else changes it, and that nothing of it is lost."
+
+(import  dataclasses [replace]
+         json
+         math [cos inf pi]
+         os
+         signal
+         subprocess
+         sys
+         time
+         pytest
+         torch
+         nanogpt-hy.config [configs preset TrainConfig]
+         nanogpt-hy.errors [WorkError]
+         nanogpt-hy.lab.chain-files [write-data]
+         nanogpt-hy.lab.checkpoint [load-checkpoint]
+         nanogpt-hy.lab.corpus [read-corpus]
+         nanogpt-hy.lab.descent [learning-rate-at]
+         nanogpt-hy.lab.evaluation [all-of loss-floor mean-loss token-losses]
+         nanogpt-hy.lab.markov [ab-chain floor]
+         nanogpt-hy.lab.session [begin go new-run resume-run tuned-run]
+         nanogpt-hy.lab.trained [open-model]
+         nanogpt-hy.lab.trainer [evaluate fork judge look save state-tensors steps])
+
+(defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
+  "A file of a/b lines."
+  (setv path (/ (.mktemp tmp-path-factory "data") "ab.txt"))
+  (write-data path (ab-chain) 2000 :seed 1)
+  (str path))
+
+(defn small [text #** options]
+  "A run that takes a second."
+  (new-run text #** {"preset_name" "ab"  "n_layer" 1  "n_embd" 8  "batch_size" 8  "max_iters" 60
+                     "eval_interval" 20  "eval_iters" 2  #** options}))
+
+(defn same-state [a b]
+  "Assert that two runs hold the same bits in everything that the next step depends on."
+  (setv states (list (map state-tensors [a b])))
+  (assert (= (set (get states 0)) (set (get states 1))))
+  (for [[name tensor] (.items (get states 0))]
+    (assert (torch.equal tensor (get states 1 name)) name))
+  (assert (= #(a.step a.tokens a.evaluated a.best a.stale a.loss)
+             #(b.step b.tokens b.evaluated b.best b.stale b.loss))))
+
+;; The same again
+
+(setv DROPPING {"dropout" 0.2})
+
+(defn [(pytest.mark.parametrize "options" [{} DROPPING {"draws" "published"}
+                                           {"stage" "gpt"  #** DROPPING}
+                                           {"gradient_accumulation_steps" 3}])]
+  test-same-seed-same-bits [ab options]
+  (setv runs (lfor  _ (range 2)  (small ab #** options)))
+  (for [run runs]
+    (torch.rand 3)                     ; whatever others draw in between
+    (go run))
+  (same-state #* runs))
+
+(defn test-another-seed-another-run [ab]
+  (setv [a b] (lfor  seed [1 2]  (small ab :seed seed)))
+  (assert (not (torch.equal (next (.parameters a.model)) (next (.parameters b.model))))))
+
+(defn test-evaluating-more-often-changes-nothing-trained [ab]
+  (setv rare  (small ab #** DROPPING  :eval-interval 60)
+        often (small ab #** DROPPING  :eval-interval 7  :eval-iters 5))
+  (go rare)
+  (go often)
+  (for [[name w] (.items (.state-dict rare.model))]
+    (assert (torch.equal w (get (.state-dict often.model) name)) name)))
+
+(defn test-a-run-leaves-the-default-generator-alone [ab]
+  (torch.manual-seed 5)
+  (setv expected (torch.rand 4))
+  (torch.manual-seed 5)
+  (setv run (small ab #** DROPPING))
+  (steps run 5)
+  (evaluate run)
+  (assert (torch.equal expected (torch.rand 4))))
+
+(defn test-steps-in-parts [ab]
+  (setv whole (small ab #** DROPPING)  parts (small ab #** DROPPING))
+  (steps whole 30)
+  (for [n [1 2 20 7]]
+    (steps parts n))
+  (same-state whole parts))
+
+(defn test-a-fork-goes-its-own-way [ab]
+  (setv run (small ab #** DROPPING))
+  (go run)
+  (setv run (small ab #** DROPPING))
+  (steps run 20)
+  (setv other (fork run)  third (fork run))
+  (steps other 10)
+  (same-state run third)               ; what OTHER did has not touched RUN
+  (steps run 10)
+  (same-state run other))
+
+(defn test-several-batches-act-as-one [ab]
+  "The same windows in one batch or in three lead to the same weights, but for rounding."
+  (setv one (small ab :batch-size 24)  three (small ab :batch-size 8 :gradient-accumulation-steps 3))
+  (steps one 5)
+  (steps three 5)
+  (for [[a b] (zip (.parameters one.model) (.parameters three.model))]
+    (torch.testing.assert-close a b :atol 1e-4 :rtol 1e-3)))
+
+;; To the disk and back
+
+(defn [(pytest.mark.parametrize "options" [{} DROPPING {"draws" "published"}])]
+  test-resume-gives-what-the-uninterrupted-run-gives [ab tmp-path options]
+  (setv whole (small ab #** options))
+  (go whole)
+  (setv cut-short (begin (small ab :folder tmp-path #** options)))
+  (judge cut-short)
+  (steps cut-short 20)
+  (judge cut-short)
+  (steps cut-short 13)                 ; between two evaluations
+  (save cut-short)
+  (setv resumed (resume-run ab :folder tmp-path))
+  (same-state cut-short resumed)
+  (go resumed)
+  (same-state whole resumed)
+  (for [[name w] (.items (.state-dict (. (open-model tmp-path) model)))]
+    (assert (torch.equal w (get (.state-dict whole.model) name)))))
+
+(defn metrics [folder]
+  (lfor  line (.splitlines (.read-text (/ folder "metrics.jsonl")))  (json.loads line)))
+
+(defn test-metrics-tell-each-evaluation-once [ab tmp-path]
+  (setv run (begin (small ab :folder tmp-path)))
+  (judge run)
+  (steps run 20)
+  (save run)                           ; killed here: the next evaluation is written, but not kept
+  (judge run)
+  (with [file (open (/ tmp-path "metrics.jsonl") "a")]
+    (.write file "{\"event\": \"ev"))
+  (os.replace (/ tmp-path "last.safetensors") (/ tmp-path "later"))
+  (setv early (begin (small ab :folder (/ tmp-path "early"))))
+  (judge early)
+  (steps early 20)
+  (save early)
+  (os.replace (/ tmp-path "early" "last.safetensors") (/ tmp-path "last.safetensors"))
+  (go (resume-run ab :folder tmp-path))
+  (setv evaluations (lfor  row (metrics tmp-path)  :if (= (get row "event") "eval")  row))
+  (assert (= (lfor  row evaluations  (get row "step")) [0 20 40 60]))
+  (assert (= (set (get evaluations 0)) #{"event" "step" "train_loss" "val_loss" "val_error" "lr"
+                                         "tokens" "seconds" "eval_seconds"})))
+
+(defn start-training [text folder #* options]
+  "A training process in FOLDER."
+  (subprocess.Popen [sys.executable "-m" "nanogpt_hy" "train" text "--out" (str folder)
+                     "--preset" "ab" "--n-layer" "1" "--n-embd" "8" "--batch-size" "4"
+                     "--eval-iters" "1" #* options]
+                    :stdout subprocess.DEVNULL :stderr subprocess.PIPE :text True))
+
+(defn wait-for [what process]
+  "Wait until the function WHAT is true; PROCESS must not end meanwhile."
+  (for [_ (range 600)]
+    (when (what)
+      (return))
+    (assert (is (.poll process) None) (.read process.stderr))
+    (time.sleep 0.1))
+  (raise (TimeoutError)))
+
+(defn test-kill-9-loses-nothing-that-was-saved [ab tmp-path]
+  "Killed in the middle, more than once, and resumed: the same bits as the uninterrupted run."
+  (setv options ["--max-iters" "400" "--eval-interval" "20" "--dropout" "0.1"]
+        whole (start-training ab (/ tmp-path "whole") #* options)
+        folder (/ tmp-path "killed")
+        resume [])
+  (for [evaluations [3 8 14]]
+    (setv process (start-training ab folder #* options #* resume))
+    (wait-for (fn [] (and (.exists (/ folder "last.safetensors"))
+                          (> (len (.splitlines (.read-text (/ folder "metrics.jsonl"))))
+                             evaluations)))
+              process)
+    (time.sleep (* 0.01 evaluations))
+    (.kill process)
+    (.wait process)
+    (load-checkpoint (/ folder "last.safetensors"))
+    (load-checkpoint (/ folder "best.safetensors"))
+    (setv resume ["--resume"]))
+  (assert (= 0 (.wait whole)) (.read whole.stderr))
+  (setv last-process (start-training ab folder #* options "--resume"))
+  (assert (= 0 (.wait last-process)) (.read last-process.stderr))
+  (setv [expected meta] (load-checkpoint (/ tmp-path "whole" "last.safetensors"))
+        [tensors _] (load-checkpoint (/ folder "last.safetensors")))
+  (assert (= (get meta "step") 400))
+  (assert (= (set expected) (set tensors)))
+  (for [[name tensor] (.items expected)]
+    (assert (torch.equal tensor (get tensors name)) name)))
+
+(defn [(pytest.mark.parametrize ["name" "code"] [["SIGINT" 130] ["SIGTERM" 143]])]
+  test-a-signal-saves-first [ab tmp-path name code]
+  (setv process (start-training ab (/ tmp-path "run") "--max-iters" "1000000"))
+  (wait-for (fn [] (.exists (/ tmp-path "run" "last.safetensors"))) process)
+  (time.sleep 0.3)
+  (.send-signal process (getattr signal name))
+  (setv [_ said] (.communicate process :timeout 30)
+        [_ meta] (load-checkpoint (/ tmp-path "run" "last.safetensors"))
+        command (.strip (get (.splitlines said) -1)))
+  (assert (= process.returncode code))
+  (assert (> (get meta "step") 0))
+  (assert (in f"saved at step {(get meta "step") :,}" said))
+  (assert (= command f"nanogpt-hy train {ab} --out {tmp-path}/run --resume")))
+
+;; When it goes wrong, and when it is enough
+
+(defn test-a-loss-that-is-not-finite-stops-the-run [ab tmp-path]
+  (setv run (begin (small ab :folder tmp-path)))
+  (judge run)
+  (steps run 20)
+  (judge run)
+  (setv kept (.read-bytes (/ tmp-path "last.safetensors")))
+  (with [_ (torch.no-grad)]
+    (.fill_ (next (.parameters run.model)) inf))
+  (with [error (pytest.raises WorkError :match "the loss of step 20 is nan: .* of step 20")]
+    (go run))
+  (assert (= kept (.read-bytes (/ tmp-path "last.safetensors"))))
+  (assert (open-model tmp-path)))
+
+(defn test-patience [ab]
+  (setv run (small ab :max-iters 1000 :eval-interval 5 :eval-iters "all" :patience 2
+                   :learning-rate 1e-12))
+  (setv run.best {"val_loss" 0.0  "step" 0})       ; there will be no better one
+  (assert (= (go run) "no better validation loss in 2 evaluations"))
+  (assert (= run.step 5)))
+
+(defn test-fine-tuning-starts-from-the-weights [ab tmp-path]
+  (setv first-run (begin (small ab :folder tmp-path)))
+  (go first-run)
+  (setv other (/ tmp-path "b.txt"))
+  (.write-text other (* "bbbb\nbaaa\n" 200))
+  (setv run (tuned-run (str other) tmp-path :max-iters 10 :dropout 0.1))
+  (assert (= run.config (replace first-run.config :dropout 0.1)))
+  (for [[a b] (zip (.parameters run.model) (.parameters first-run.model))]
+    (assert (torch.equal a b)))
+  (setv before (get (evaluate run) "val_loss"))
+  (steps run 10)
+  (assert (< (get (evaluate run) "val_loss") before)))
+
+;; The parts
+
+(defn test-the-learning-rate-goes-nanogpts-way []
+  "Values from nanoGPT's formula, train.py's get_lr: (it + 1)/(warmup + 1) of the rate, then a cosine."
+  (setv train (TrainConfig #** (dfor  [k v] (.items (preset "shakespeare-cpu"))
+                                      :if (hasattr TrainConfig k)  k v))
+        at (fn [step] (learning-rate-at train step)))
+  (assert (= (at 0) (pytest.approx (/ 1e-3 101))))
+  (assert (= (at 100) (pytest.approx 1e-3)))
+  (assert (= (at 1050) (pytest.approx (/ (+ 1e-3 1e-4) 2))))
+  (assert (= (at 2000) (pytest.approx 1e-4)))
+  (assert (= (learning-rate-at (replace train :lr-decay-iters 0) 1999) 1e-3)))
+
+(defn test-decay-pulls-matrices-only [ab]
+  (setv groups (. (small ab) optimizer adamw param-groups))
+  (assert (= (lfor  g groups  (get g "weight_decay")) [0.1 0.0]))
+  (assert (all (gfor  p (get groups 0 "params")  (>= p.ndim 2))))
+  (assert (all (gfor  p (get groups 1 "params")  (< p.ndim 2)))))
+
+(defn test-every-validation-token-is-judged-once [ab]
+  (setv run (small ab)  ids run.corpus.val)
+  (for [block-size [8 16 50 899]]
+    (setv targets (torch.cat (lfor  [_ y] (all-of run.corpus ids block-size)  (.flatten y))))
+    (assert (torch.equal targets (if (>= block-size 9) ids (cut ids 1 None))))))
+
+(defn test-line-by-line-the-newline-before-comes-first [ab]
+  (setv run (small ab)
+        [x y] (next (all-of run.corpus run.corpus.val 16))
+        text (.decode run.corpus.tokenizer (.tolist (get x 3)))
+        next-text (.decode run.corpus.tokenizer (.tolist (get y 3))))
+  (assert (= (get text 0) (get next-text -1) "\n"))
+  (assert (= (cut text 1 None) (cut next-text -1)))
+  (assert (= (loss-floor run.corpus 16) (floor (ab-chain)))))
+
+(defn test-the-split-falls-between-lines [ab]
+  (setv corpus (read-corpus ab))
+  (assert (= (len corpus.train) (* 9 1800)))
+  (assert (= (len corpus.val) (* 9 200)))
+  (assert (= corpus.starts {"a" (.get corpus.starts "a")  "b" (.get corpus.starts "b")}))
+  (assert (= (sum (.values corpus.starts)) 1800)))
+
+;; What it comes to
+
+(defn [pytest.mark.slow] test-the-preset-ab-comes-near-the-floor [root tmp-path]
+  "In under a minute, within 0.02 nats of what no model can beat; every line is seen from its start."
+  (setv started (time.perf-counter)
+        run (new-run (str (/ root "data" "ab.txt"))))
+  (go run)
+  (assert (< (- (time.perf-counter) started) 60))
+  (setv least (loss-floor run.corpus run.config.block-size))
+  (assert (= least (floor (ab-chain))))
+  (assert (< (get run.best "val_loss") (+ least 0.02))))
+
+(defn [pytest.mark.slow] test-shakespeare-on-a-cpu [shakespeare]
+  (setv run (new-run (str shakespeare) :preset-name "shakespeare-cpu"))
+  (go run)
+  (setv [loss _] (mean-loss run.forward (all-of run.corpus run.corpus.val run.config.block-size)))
+  (assert (< loss 1.90)))
