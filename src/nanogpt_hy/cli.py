@@ -191,6 +191,38 @@ def evaluate(
     return evaluate(text=text, ckpt=ckpt, device=device, as_json=json)
 
 
+@app.command
+def show(
+    name: str,
+    /,
+    *,
+    python: Annotated[bool, Parameter(negative="")] = False,
+    macroexpand: Annotated[bool, Parameter(negative="")] = False,
+):
+    """Show the source of a piece: a layer, a function, a step, a stage.
+
+    Parameters
+    ----------
+    name
+        For example Head, attend, GPT.forward, s08, stage.residual, lab.trainer.steps.
+    python
+        Show the Python that it becomes, beside it.
+    macroexpand
+        Show what its macros expand to.
+    """
+    from nanogpt_hy.lab.twin import show_piece
+
+    return show_piece(name, python=python, macroexpand=macroexpand)
+
+
+@app.command
+def repl():
+    """Open a Hy REPL with the course, the macros and readable tensors at hand."""
+    from nanogpt_hy.lab.workbench import repl
+
+    return repl()
+
+
 data = App(name="data", help="Make texts whose every probability is known.")
 app.command(data)
 
