@@ -3,10 +3,10 @@
 Each one has .vocab-size, .encode (text -> list of ids), .decode (ids -> text), .pieces (id -> the
 bytes it stands for) and .state, the JSON object that a checkpoint keeps it in:
 
-  {\"kind\": \"char\", \"chars\": [...]}    the course's CharTokenizer
-  {\"kind\": \"byte\"}                    the 256 bytes of UTF-8
-  {\"kind\": \"bpe\", \"json\": \"...\"}      byte-pair pieces as GPT-2's, which fit any text; the JSON is
-                                       a tokenizer.json of the library `tokenizers`
+  kind char, with chars    the course's CharTokenizer
+  kind byte                the 256 bytes of UTF-8
+  kind bpe, with json      byte-pair pieces as GPT-2's, which fit any text; the JSON is what the
+                           library `tokenizers` writes as tokenizer.json
 
 The library is imported where pieces are, and torch only where the course is."
 
@@ -19,7 +19,8 @@ The library is imported where pieces are, and torch only where the course is."
          re
          numpy :as np
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.files [read-bytes short])
+         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.metadata [character])
 
 (setv MOST-JSON   20,000,000       ; bytes: GPT-2's has two million
       MOST-PIECES 1,000,000
@@ -71,7 +72,8 @@ The library is imported where pieces are, and torch only where the course is."
     (raise (RequestError (+ f"the tokenizer does not know the character {char !r}, at {place} of "
                             "the text: leave it out, or train with --tokenizer byte"))))
   (np.concatenate [(np.zeros 0 kind)
-                   #* (gfor part (.parts tokenizer text) (np.asarray (.array tokenizer part) kind))]))
+                   #* (gfor part (.parts tokenizer text)
+                            (np.asarray (.array tokenizer part) kind))]))
 
 ;;; The kinds
 
@@ -132,7 +134,7 @@ The library is imported where pieces are, and torch only where the course is."
     {"kind" "byte"}))
 
 (defclass Pieces [Tokenizer]
-  "The byte-pair pieces of a tokenizer.json; SOURCE is where it came from, for what is wrong with it."
+  "The byte-pair pieces of a tokenizer.json, which came from SOURCE."
   (defn __init__ [self text [source "the tokenizer"]]
     (setv parts           (bpe-parts (parse-json text source) source)
           self.json       (bpe-json #* parts)
@@ -198,12 +200,14 @@ The library is imported where pieces are, and torch only where the course is."
   (cond
     (!= (.get model "type") "BPE")
     f"has a model of the type {(short (.get model "type"))}, not BPE"
+    (not (isinstance (.get model "merges") list))
+    "has no list of merges"
     (not (and (= (.get pre "type") "ByteLevel") (.get pre "use_regex" True)))
     "does not cut text into byte-level pieces as GPT-2 does"
     (.get spec "normalizer")
     "changes the text before it cuts it (normalizer)"
     True
-    (for [key ["dropout" "unk_token" "continuing_subword_prefix" "end_of_word_suffix"
+    (for [key ["dropout" "continuing_subword_prefix" "end_of_word_suffix"
                "byte_fallback" "ignore_merges"]]
       (when (.get model key)
         (return f"has {key}, which GPT-2's has not")))))
@@ -238,18 +242,16 @@ The library is imported where pieces are, and torch only where the course is."
                                (get token "id"))))
     "gives two ids to an added token"))
 
-(defn merge-pairs [merges]
-  "The merges of a tokenizer.json, new form [a b] or old \"a b\", all as [a b]; None if some are not."
-  (setv pairs (lfor merge merges (if (isinstance merge str) (.split merge " ") merge)))
-  (when (all (gfor pair pairs (and (isinstance pair list)
-                                   (= (len pair) 2)
-                                   (all (gfor part pair (isinstance part str))))))
-    pairs))
+(defn merge-pair [merge]
+  "[a b], or \"a b\" as older files have it -> [a b]; None where it is neither."
+  (setv pair (if (isinstance merge str) (.split merge " ") merge))
+  (when (and (isinstance pair list) (= (len pair) 2) (all (gfor p pair (isinstance p str))))
+    pair))
 
 (defn merges-problem [vocab pairs]
   "What is wrong with the merges, or None."
   (cond
-    (is pairs None) "has merges that are no pairs of tokens"
+    (in None pairs) "has merges that are no pairs of tokens"
     True (for [[a b] pairs]
            (unless (and (in a vocab) (in b vocab) (in (+ a b) vocab))
              (return f"merges {(short a)} and {(short b)}, which is no token")))))
@@ -258,7 +260,7 @@ The library is imported where pieces are, and torch only where the course is."
   "a tokenizer.json as a dict -> [vocab merges added], checked; the rest of it is not kept."
   (setv model (part-of spec "model" dict)
         vocab (part-of model "vocab" dict)
-        pairs (merge-pairs (part-of model "merges" list))
+        pairs (lfor merge (part-of model "merges" list) (merge-pair merge))
         added (part-of spec "added_tokens" list))
   (setv problem (or (gpt2-problem spec) (added-problem vocab added) (vocab-problem vocab added)
                     (merges-problem vocab pairs)))
@@ -269,7 +271,8 @@ The library is imported where pieces are, and torch only where the course is."
 
 (defn bpe-json [vocab merges added [prefix False]]
   "-> text: a tokenizer.json of GPT-2's kind. PREFIX: a space comes before the text."
-  (setv level {"type" "ByteLevel"  "add_prefix_space" prefix  "trim_offsets" True  "use_regex" True})
+  (setv level {"type" "ByteLevel"  "add_prefix_space" prefix  "trim_offsets" True
+               "use_regex" True})
   (json.dumps
     {"version" "1.0"  "truncation" None  "padding" None
      "added_tokens" (lfor token (sorted added :key (fn [t] (get t "id")))
@@ -316,7 +319,7 @@ The library is imported where pieces are, and torch only where the course is."
 ;;; Making and finding one
 
 (defn train-pieces [text size]
-  "Learn from TEXT at most SIZE pieces: the bytes, and then, again and again, the most frequent pair."
+  "Learn at most SIZE pieces from TEXT: the bytes, and then, again and again, its commonest pair."
   (unless (< 256 size (+ MOST-PIECES 1))
     (raise (RequestError (+ f"bpe:{size} is no size for a vocabulary: use bpe:N with N from 257 "
                             f"to {MOST-PIECES} (256 are the bytes)"))))
@@ -337,7 +340,7 @@ The library is imported where pieces are, and torch only where the course is."
     (= spec "byte")       (Bytes)
     pieces                (train-pieces text (int (get pieces 1)))
     (os.path.exists spec) (read-tokenizer spec)
-    True                  (raise (RequestError f"there is no tokenizer {(short spec)}: {WAY-OUT}"))))
+    True                  (refuse "the request" f"asks for the tokenizer {(short spec)}" WAY-OUT)))
 
 (defn read-text [path]
   "-> text: what is in the file PATH, all in UTF-8."
@@ -368,7 +371,8 @@ The library is imported where pieces are, and torch only where the course is."
   (tokenizer-from {"kind" "char"  "chars" (list vocab)} :source source))
 
 (defn read-tokenizer [path]
-  "The tokenizer in the file PATH, a tokenizer.json, or in a folder: that or vocab.json and merges.txt."
+  "The tokenizer in the file PATH, a tokenizer.json, or in the folder: that, or vocab.json and
+  merges.txt."
   (setv path (Path path)
         file (if (.is-dir path) (/ path "tokenizer.json") path))
   (cond
@@ -404,9 +408,7 @@ The library is imported where pieces are, and torch only where the course is."
   "Characters of a state, if they are that: single, in order, each one once."
   (unless (and (isinstance chars #(str list))
                chars
-               (all (gfor char chars (and (isinstance char str)
-                                          (= (len char) 1)
-                                          (not (<= "\ud800" char "\udfff")))))
+               (all (map character chars))
                (= (list chars) (sorted (set chars))))
     (refuse source "has a tokenizer whose chars are not single characters, in order, each once"))
   (.join "" chars))
