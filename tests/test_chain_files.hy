@@ -1,14 +1,16 @@
 "Chains in files: they come back, strangers' are checked, and a text finds its own."
 
 (import  errno
+         math [log]
          os
          pathlib [Path]
          pytest
          hypothesis [given settings]
          chains [chains refused]
          nanogpt-hy.errors [WorkError]
-         nanogpt-hy.lab.chain-files [chain-beside line-length read-chain write-chain write-data]
-         nanogpt-hy.lab.markov [ab-chain Chain draw-lines])
+         nanogpt-hy.lab.chain-files [chain-beside line-length read-chain text-loss write-chain
+                                     write-data]
+         nanogpt-hy.lab.markov [ab-chain Chain draw-lines floor])
 
 (setv DATA (/ (. (Path __file__) parent parent) "data"))
 
@@ -126,3 +128,11 @@
   (assert (= (line-length text) 8))
   (assert (= (chain-beside (/ DATA "ab.txt") text) (ab-chain))))
 
+
+(defn test-the-chains-own-loss-on-a-text []
+  "Two lines counted by hand, and a long text, whose loss comes near the floor."
+  (setv chain (ab-chain :length 3))
+  ;; start 1/2, then a->a, a->b; start 1/2, then b->b, b->b, which are certain: four tokens a line
+  (assert (= (text-loss chain "aab\nbbb\n") (pytest.approx (/ (* 4 (log 2)) 8))))
+  (setv [measured expected] [(text-loss chain (draw-lines chain 50,000 :seed 1)) (floor chain)])
+  (assert (= measured (pytest.approx expected :rel 0.01))))

@@ -125,9 +125,9 @@ line's options are made from these two classes. A preset is a value; a variation
     (check-limits self)))
 
 (setv PRESETS
-  {"ab"              (dict :block-size 16 :n-layer 2 :n-head 2 :n-embd 16
-                           :batch-size 32 :max-iters 1500 :eval-interval 250
-                           :learning-rate 1e-2 :warmup-iters 50)
+  {"ab"              (dict :block-size 16 :n-layer 2 :n-head 4 :n-embd 32
+                           :batch-size 32 :max-iters 2000 :eval-interval 250
+                           :learning-rate 5e-3 :warmup-iters 50)
    "lecture"         (dict :block-size 8 :n-layer 3 :n-head 4 :n-embd 32 :scale "n-embd"
                            :batch-size 32 :max-iters 5000 :eval-interval 500 :eval-iters 200
                            :learning-rate 1e-3 :lr-decay-iters 0 :init "torch"

@@ -144,3 +144,14 @@
         steps (np.pad (> (np.array chain.transitions) 0) #(#(0 1) #(0 1))))   ; (V+1 V+1)
   (bool (and (.all (get start (ncut places : 0)))
              (.all (get steps #((ncut places : :-1) (ncut places : 1:)))))))
+
+(defn text-loss [chain text]
+  "Chain, str of whole lines that it can draw -> float: nats per token that the chain itself loses on
+  them, knowing each line's beginning. On a finite text that is near the floor, above it or below."
+  (setv found (places chain text)                                             ; (N L)
+        [lines length] found.shape
+        first-ones (get (np.array chain.start) (ncut found : 0))              ; (N)
+        steps (get (np.array chain.transitions)
+                   #((ncut found : :-1) (ncut found : 1:))))                  ; (N L-1)
+  (/ (- (+ (.sum (np.log first-ones)) (.sum (np.log steps))))
+     (* lines (+ length 1))))

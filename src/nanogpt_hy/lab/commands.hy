@@ -14,7 +14,7 @@
          nanogpt-hy.lab.checkpoint [newest-checkpoint]
          nanogpt-hy.lab.corpus [check-block-size decode-text read-corpus read-text]
          nanogpt-hy.lab.device [choose-device]
-         nanogpt-hy.lab.evaluation [all-of loss-floor mean-loss]
+         nanogpt-hy.lab.evaluation [all-of floor-here loss-floor mean-loss]
          nanogpt-hy.lab.report [clock console Report]
          nanogpt-hy.lab.sampler [explain-texts sample-texts Settings]
          nanogpt-hy.lab.session [begin default-preset free-folder go new-run read-settings resume-run
@@ -135,6 +135,7 @@
   {"checkpoint" (str trained.path)  "text" corpus.path  "step" (get trained.meta "step")
    "tokens" (len corpus.val)  "loss" loss  "bits_per_character" (/ per-character (log 2))
    "perplexity" (exp loss)  "floor" (loss-floor corpus block-size)
+   "floor_here" (floor-here corpus block-size)
    "seconds" (round (- (perf-counter) started) 3)})
 
 (defn evaluate [* text ckpt device as-json]
@@ -151,5 +152,7 @@
       (print f"            {(get found "bits_per_character") :.4f} bits per character")
       (print f"perplexity  {(get found "perplexity") :.4f}")
       (unless (is (get found "floor") None)
-        (print f"floor       {(get found "floor") :.4f}, which no model can beat"))))
+        (setv here (get found "floor_here"))
+        (print f"floor       {(get found "floor") :.4f} is what the text's chain leaves to chance"
+               (if here f"; in this text {here :.4f}" "") :sep ""))))
   0)

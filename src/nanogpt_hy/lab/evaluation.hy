@@ -4,6 +4,7 @@
          torch
          torch.nn.functional :as F
          nanogpt-hy.course [draw-batch windows]
+         nanogpt-hy.lab.chain-files [text-loss]
          nanogpt-hy.lab.markov [floor window-floor])
 
 (defn token-losses [model x y]
@@ -44,13 +45,19 @@
     (line-batches ids corpus.line-tokens :every every)
     (whole-batches ids :block-size block-size :every every)))
 
-(defn loss-floor [corpus block-size]
-  "What no model with this context can lose less than on average, in nats per token, when judged so;
-  None if the chain behind the text is not known."
+(defn loss-floor [corpus block-size * [drawn False]]
+  "What no model with this context can lose less than in the long run, in nats per token; None if the
+  chain behind the text is not known. DRAWN: judged by random windows, not line by line."
   (cond
     (not (and corpus.chain corpus.line-tokens)) None
-    (by-line corpus block-size) (floor corpus.chain)
+    (and (by-line corpus block-size) (not drawn)) (floor corpus.chain)
     True (window-floor corpus.chain block-size)))
+
+(defn floor-here [corpus block-size]
+  "What the chain itself loses on just this validation part, line by line; None if not known. Chance
+  puts it above or below the floor, and a model's loss with it."
+  (when (and corpus.chain (by-line corpus block-size))
+    (text-loss corpus.chain (.decode corpus.tokenizer (.tolist corpus.val)))))
 
 (defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"]]
   "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as

@@ -16,7 +16,6 @@
   "-> pairs of text: what RUN is about to do."
   (setv corpus run.corpus  c run.config
         marks (yardsticks run)
-        floor (get marks "floor")
         evaluated (cond
           (!= (eval-iters run) "all") f"{(eval-iters run)} random batches of each part"
           (by-line corpus c.block-size) "the whole validation part, line by line"
@@ -37,9 +36,11 @@
      (if (get marks "bigram counts")
        [["counting" f"pairs of tokens loses {(get marks "bigram counts") :.4f}"]]
        [])
-     (if (is floor None)
+     (if (is (get marks "floor") None)
        []
-       [["floor" f"{floor :.4f}, less than which no model can lose: the text's chain is known"]])
+       [["floor" (+ f"{(get marks "floor") :.4f} is what the text's chain leaves to chance"
+                    (if (get marks "floor here")
+                      f"; in this validation part {(get marks "floor here") :.4f}" ""))]])
      (if run.folder [["folder" f"{run.folder}"]] [])))
 
 (defclass Rate [ProgressColumn]

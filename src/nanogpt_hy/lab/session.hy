@@ -18,12 +18,12 @@
          nanogpt-hy.lab.corpus [read-corpus]
          nanogpt-hy.lab.counting [count-loss]
          nanogpt-hy.lab.device [choose-device]
-         nanogpt-hy.lab.evaluation [loss-floor]
+         nanogpt-hy.lab.evaluation [floor-here loss-floor]
          nanogpt-hy.lab.files :as files
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lab.tokenizers [tokenizer-from]
          nanogpt-hy.lab.trained [open-model]
-         nanogpt-hy.lab.trainer [judge log-metrics restore Run save steps])
+         nanogpt-hy.lab.trainer [eval-iters judge log-metrics restore Run save steps])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
       RUNS          "runs")
@@ -193,12 +193,14 @@
   (sum (gfor  w (.parameters run.model)  (.numel w))))
 
 (defn yardsticks [run]
-  "-> dict of losses, in nats per token: of guessing, of counting pairs, and the floor, if known."
-  (setv corpus run.corpus)
+  "-> dict of losses, in nats per token: of guessing, of counting pairs, and the floors, if known."
+  (setv corpus run.corpus
+        drawn (!= (eval-iters run) "all"))
   {"guessing" (log corpus.tokenizer.vocab-size)
    "bigram counts" (count-loss (.numpy corpus.train) (.numpy corpus.val)
                                corpus.tokenizer.vocab-size 1)
-   "floor" (loss-floor corpus run.config.block-size)})
+   "floor" (loss-floor corpus run.config.block-size :drawn drawn)
+   "floor here" (when (not drawn) (floor-here corpus run.config.block-size))})
 
 ;; The whole of it
 
