@@ -97,7 +97,8 @@
 
 (defn test-several-batches-act-as-one [ab]
   "The same windows in one batch or in three lead to the same weights, but for rounding."
-  (setv one (small ab :batch-size 24)  three (small ab :batch-size 8 :gradient-accumulation-steps 3))
+  (setv one   (small ab :batch-size 24)
+        three (small ab :batch-size 8 :gradient-accumulation-steps 3))
   (steps one 5)
   (steps three 5)
   (for [[a b] (zip (.parameters one.model) (.parameters three.model))]
@@ -213,7 +214,7 @@
   (setv kept (.read-bytes (/ tmp-path "last.safetensors")))
   (with [_ (torch.no-grad)]
     (.fill_ (next (.parameters run.model)) inf))
-  (with [error (pytest.raises WorkError :match "the loss of step 20 is nan: .* of step 20")]
+  (with [_ (pytest.raises WorkError :match "the loss of step 20 is nan: .* of step 20")]
     (go run))
   (assert (= kept (.read-bytes (/ tmp-path "last.safetensors"))))
   (assert (open-model tmp-path)))
@@ -241,7 +242,7 @@
 ;; The parts
 
 (defn test-the-learning-rate-goes-nanogpts-way []
-  "Values from nanoGPT's formula, train.py's get_lr: (it + 1)/(warmup + 1) of the rate, then a cosine."
+  "nanoGPT's formula (train.py, get_lr): (it + 1)/(warmup + 1) of the rate, then a cosine."
   (setv train (TrainConfig #** (dfor  [k v] (.items (preset "shakespeare-cpu"))
                                       :if (hasattr TrainConfig k)  k v))
         at (fn [step] (learning-rate-at train step)))
@@ -282,7 +283,7 @@
 ;; What it comes to
 
 (defn [pytest.mark.slow] test-the-preset-ab-comes-near-the-floor [root tmp-path]
-  "In under a minute, within 0.02 nats of what no model can beat; every line is seen from its start."
+  "In under a minute, within 0.02 nats of what is left to chance; lines are seen from their start."
   (setv started (time.perf-counter)
         run (new-run (str (/ root "data" "ab.txt"))))
   (go run)

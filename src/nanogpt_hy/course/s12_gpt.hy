@@ -21,7 +21,7 @@ loss of 1.48 on Shakespeare."
 
 (defn normal-init [layer]
   "Draw the weights of one layer anew, N(0, 0.02), biases 0, as GPT-2 does; used as
-  (.apply model normal-init). torch's own draws are larger: a deep model starts worse than guessing."
+  (.apply model normal-init). torch's own draws are larger: deep models start worse than guessing."
   (for [[name weights] (.named-parameters layer :recurse False)
         :if (isinstance layer #(nn.Linear nn.Embedding))]
     (if (= name "bias")

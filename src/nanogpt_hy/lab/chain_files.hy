@@ -146,8 +146,8 @@
              (.all (get steps #((ncut places : :-1) (ncut places : 1:)))))))
 
 (defn text-loss [chain text]
-  "Chain, str of whole lines that it can draw -> float: nats per token that the chain itself loses on
-  them, knowing each line's beginning. On a finite text that is near the floor, above it or below."
+  "Chain, str of whole lines that it can draw -> float: nats per token that the chain itself loses
+  on them, knowing each line's beginning. That is near the floor, above it or below."
   (setv found (places chain text)                                             ; (N L)
         [lines length] found.shape
         first-ones (get (np.array chain.start) (ncut found : 0))              ; (N)

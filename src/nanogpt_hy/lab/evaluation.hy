@@ -46,8 +46,8 @@
     (whole-batches ids :block-size block-size :every every)))
 
 (defn loss-floor [corpus block-size * [drawn False]]
-  "What no model with this context can lose less than in the long run, in nats per token; None if the
-  chain behind the text is not known. DRAWN: judged by random windows, not line by line."
+  "What no model with this context can lose less than in the long run, in nats per token; None if
+  the chain behind the text is not known. DRAWN: judged by random windows, not line by line."
   (cond
     (not (and corpus.chain corpus.line-tokens)) None
     (and (by-line corpus block-size) (not drawn)) (floor corpus.chain)

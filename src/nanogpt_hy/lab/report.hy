@@ -22,7 +22,7 @@
           True "the whole validation part"))
   (+ [["text" (+ f"{corpus.path}: {corpus.characters :,} characters, "
                  f"{corpus.tokenizer.vocab-size :,} distinct tokens; "
-                 f"{(len corpus.train) :,} tokens to learn from, {(len corpus.val) :,} to judge by")]
+                 f"{(len corpus.train) :,} to learn from, {(len corpus.val) :,} to judge by")]
       ["model" (+ f"stage {run.stage}: {(parameters run) :,} parameters, {c.n-layer} layers, "
                   f"{c.n-head} heads, {c.n-embd} channels, context {c.block-size}")]
       ["preset" why-preset]

@@ -14,7 +14,7 @@
                             TrainConfig]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.ladder [find-stage]
-         nanogpt-hy.lab.checkpoint [load-checkpoint load-weights newest-checkpoint]
+         nanogpt-hy.lab.checkpoint [load-checkpoint load-weights]
          nanogpt-hy.lab.corpus [read-corpus]
          nanogpt-hy.lab.counting [count-loss]
          nanogpt-hy.lab.device [choose-device]
