@@ -1,7 +1,5 @@
 "Tokenizers: any text comes back, from any kind; what is broken or a lie is refused in one line."
 
-(eval-when-compile
-  (require hyrule [unless]))
 (import  json
          os
          subprocess
@@ -316,6 +314,11 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (assert (in "merges.txt" (refusal read-tokenizer tmp-path)))
   (write (/ tmp-path "merges.txt") "#version: 0.2\na b c\n")
   (assert (refusal read-tokenizer tmp-path)))
+
+(defn test-merges-that-are-cut-short-are-refused [tmp-path]
+  (write (/ tmp-path "vocab.json") (get (json.loads BPE.json) "model" "vocab"))
+  (write (/ tmp-path "merges.txt") "")
+  (assert (in "cut short" (refusal read-tokenizer tmp-path))))
 
 (defn [(pytest.mark.parametrize "vocab" [{"b" 0  "a" 1} {"a" 0  "bc" 1} {"a" 1} {} {"a" "0"}])]
     test-words-that-are-no-characters-are-refused [tmp-path vocab]

@@ -356,8 +356,13 @@ The library is imported where pieces are, and torch only where the course is."
         lines  (.split (read-text (/ folder "merges.txt")) "\n")
         merges (lfor  line lines  :if (and line (not (.startswith line "#version")))
                       (.split (.rstrip line "\r") " "))
-        added  (lfor  [token id] (.items vocab)  :if (= token "<|endoftext|>")
-                      {"content" token  "id" id}))
+        made   (| (set ALPHABET) (sfor merge merges (.join "" merge)))
+        added  (lfor  [token id] (.items vocab)
+                      :if (and (not-in token made) (re.fullmatch "<[^<>]+>" token))
+                      {"content" token  "id" id})
+        rest   (- (set vocab) made (sfor token added (get token "content"))))
+  (when rest
+    (refuse folder f"has a merges.txt that makes no {(short (min rest))}: it may be cut short"))
   (Pieces (bpe-json vocab merges added) source))
 
 (defn read-characters [spec source]
