@@ -193,8 +193,9 @@ and nothing in them runs."
   (assert (= (.encode ours.tokenizer "<|endoftext|>") [END]))
   (assert (= ours.config.activation
              (if (= (.get settings "activation_function") "gelu") "gelu" "gelu-tanh")))
-  (export-checkpoint path "huggingface" (/ tmp-path "out"))
+  (setv notes (export-checkpoint path "huggingface" (/ tmp-path "out")))
   (gpt2-agrees ours (/ tmp-path "out"))
+  (assert (all (gfor note notes (.startswith note "wrote "))))
   (assert (= END (. (AutoTokenizer.from-pretrained (/ tmp-path "out")) eos-token-id))))
 
 (defn rewrite [folder change]

@@ -75,17 +75,17 @@ slip and without a bias in the lm-head, for neither has a place there."
 
 (defn without-head-bias [tensors c]
   "-> tensors, config, notes: the same model whose lm-head has no bias."
-  (setv bias (.get tensors "lm_head.bias"))
-  (when (is bias None)
-    (return [tensors c []]))
-  (setv input (folded (get tensors "lm_head.weight") bias)
-        last  "transformer.ln_f.bias")
+  (setv bias (.get tensors "lm_head.bias")
+        rest (dfor  [name t] (.items tensors)  :if (!= name "lm_head.bias")  name t)
+        last "transformer.ln_f.bias")
+  (when (or (is bias None) (not (.any bias)))
+    (return [rest c []]))
+  (setv input (folded (get tensors "lm_head.weight") bias))
   (if (is input None)
     [#* (widened tensors c)
      [(+ f"GPT-2 has no bias in its lm-head: it is {(* 2 c.n-embd)} channels wide instead of "
          f"{c.n-embd}, to make room for it; it computes the same")]]
-    [(| (dfor  [name t] (.items tensors)  :if (!= name "lm_head.bias")  name t)
-        {last (+ (get tensors last) input)})
+    [(| rest {last (+ (get rest last) input)})
      c
      ["GPT-2 has no bias in its lm-head: it is in the last layer norm's bias now"]]))
 
