@@ -1,0 +1,134 @@
+"The checks of the exercises: those of the course's pieces, and some for what only lessons ask for."
+
+(import  copy [deepcopy]
+         torch
+         torch.nn :as nn
+         torch.nn.functional :as F
+         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.lessons.checks [check-attention-dropout check-causal check-many-heads CHECKS
+                                    must must-be-shaped repeatable same])
+
+
+;;; Lesson 13
+
+(defn [repeatable] check-cross-attention [make * [n-embd 8]]
+  "(CrossAttention n-embd head-size): (B T C) (B S C) -> (B T D): x asks, memory answers."
+  (setv layer  (make n-embd 4)
+        x      (torch.randn 2 3 n-embd)
+        memory (torch.randn 2 5 n-embd)
+        y      (layer x memory))
+  (must-be-shaped y [2 3 4] "for 3 places that ask 5 others, what comes out")
+  (must (not (same (layer x (* 2 memory)) y)) "what is in memory makes no difference")
+  (must (not (same (layer (torch.randn 2 3 n-embd) memory) y))
+        "what x asks makes no difference: the queries come from x")
+  (setv turned (.flip memory 1))
+  (must (same (layer x turned) y)
+        "the order of memory makes a difference: is there a mask, or a softmax over the wrong axis?")
+  (for [s (range 5)]
+    (setv changed (.clone memory)
+          (get changed #((slice None) s)) (torch.randn 2 n-embd))
+    (must (not (same (first-place (layer x changed)) (first-place y)))
+          f"the first place of x cannot see place {s} of memory: all of it is known, no mask"))
+  (setv moved (layer (torch.cat [x x] :dim 1) memory))
+  (must (same (get moved #((slice None) (slice None 3))) y)
+        "more places of x change what the first ones get: each asks memory for itself")
+  (for [p [layer.key layer.query layer.value]]
+    (must (isinstance p nn.Linear) "key, query and value are linear layers"))
+  (must (same y (F.scaled-dot-product-attention (layer.query x) (layer.key memory)
+                                                (layer.value memory)))
+        (+ "this is not attend with queries from x, and keys and values from memory, divided by "
+           "the root of the head size")))
+
+(defn first-place [y]
+  "(B T D) -> (B D): the first place."
+  (get y #((slice None) 0)))
+
+
+;;; Lesson 14
+
+(defn [repeatable] check-freeze [freeze]
+  "(freeze model): only lm-head still learns."
+  (import nanogpt-hy.course [adamw GPT train-step])
+  (setv c (GPTConfig :vocab-size 5 :block-size 4 :n-layer 1 :n-head 1 :n-embd 4)
+        model  (GPT c)
+        before (deepcopy (.state-dict model))
+        x      (torch.randint 5 #(3 4)))
+  (freeze model)
+  (must (any (gfor  p (.parameters model)  p.requires-grad))
+        "nothing is left that can learn: lm-head should")
+  (setv adam (adamw model :learning-rate 0.1))
+  (for [_ (range 3)]
+    (train-step model adam [x (% (+ x 1) 5)]))
+  (for [[name weights] (.items (.state-dict model))]
+    (setv changed (not (torch.equal weights (get before name))))
+    (if (.startswith name "lm_head")
+        (must changed f"{(.replace name "_" "-")} did not learn, and it is the one part that should")
+        (must (not changed)
+              (+ f"{(.replace name "_" "-")} learned too: no weight outside of lm-head should have "
+                 "requires-grad")))))
+
+
+;;; Lesson 15
+
+(defn deep-gradient [make c]
+  "How large the gradient is that reaches the input of a body 30 layers deep, for an output's of 1."
+  (setv body (make c)
+        x    (.requires-grad_ (torch.randn 1 4 c.n-embd))
+        [g]  (torch.autograd.grad (.sum (* (body x) (torch.randn 1 4 c.n-embd))) [x]))
+  (.item (.mean (.abs g))))
+
+(defn [repeatable] check-deep [make]
+  "(deep-body c): n-layer times talking and thinking, each of which adds to x."
+  (setv c (GPTConfig :vocab-size 5 :block-size 8 :n-layer 3 :n-head 2 :n-embd 8)
+        body (make c))
+  (check-causal body 8)
+  (setv seen (sum (gfor  p (.parameters body)  (.numel p))))
+  (must (= seen (sum (gfor  p (.parameters (make c))  (.numel p))))
+        "two bodies of one config differ in size")
+  (must (> (sum (gfor  p (.parameters (make (GPTConfig :vocab-size 5 :block-size 8 :n-layer 6
+                                                        :n-head 2 :n-embd 8)))  (.numel p)))
+           (* 1.9 seen))
+        "twice the layers should have twice the weights: does n-layer count, and is each layer new?")
+  (setv reached (deep-gradient make (GPTConfig :vocab-size 5 :block-size 8 :n-layer 30 :n-head 2
+                                               :n-embd 8)))
+  (must (> reached 0.1)
+        (+ f"30 blocks deep, only {reached :.1g} of the gradient reaches the input: what is below "
+           "cannot learn. Let each layer add to x"))
+  (for [p (.parameters body)]
+    (nn.init.zeros_ p))
+  (setv x (torch.randn 2 4 8))
+  (must (same (body x) x)
+        "with all weights 0 the body should let x through: both layers of a block add to it"))
+
+
+;;; Lesson 16
+
+(defn check-ab-table [table]
+  "(ab-table stay) -> (3 3): logits of what follows a newline, an a and a b, in this order."
+  (for [stay [0.5 0.25 0.9]]
+    (setv logits (torch.as-tensor (table stay) :dtype torch.float))
+    (must-be-shaped logits [3 3] "the table")
+    (must (not (.any (torch.isnan logits))) "the table holds NaN")
+    (setv p (F.softmax logits :dim -1))
+    (must (not (torch.equal logits p))
+          (+ "the rows look like probabilities, and softmax is still to come: rows are logits, so "
+             "write the logarithm of what you want"))
+    (must (< (.item (get p #(0 0))) 1e-6) "after a newline comes a line, not another newline")
+    (must (torch.allclose (cut (get p 0) 1 None) (torch.tensor [0.5 0.5]) :atol 1e-4)
+          "a line begins with a or b, each half of the time")
+    (must (< (.item (get p #(2 1))) 1e-6) "a b is never followed by an a")
+    (must (< (abs (- (.item (/ (get p #(1 1)) (+ (get p #(1 1)) (get p #(1 2))))) stay)) 1e-4)
+          f"with stay {stay}, of what follows an a and is no newline, {stay} should be a")
+    (for [row [1 2]]
+      (must (< 1e-6 (.item (get p #(row 0))) 0.999)
+            "a line ends some time: a newline needs a chance after a and after b"))))
+
+
+(setv EXERCISE-CHECKS
+  {#** CHECKS
+   "many-heads"        check-many-heads
+   "attention-dropout" check-attention-dropout
+   "CrossAttention"    check-cross-attention
+   "freeze"            check-freeze
+   "deep-body"         check-deep
+   "ab-table"          check-ab-table})

@@ -1,0 +1,102 @@
+"How a lesson looks in a terminal: at most 80 columns, and as plain text where there are no colours."
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  re
+         sys
+         textwrap
+         rich.console [Console]
+         rich.text [Text]
+         nanogpt-hy.lab.twin [find-piece python-of show-highlighted source-of])
+
+(setv WIDTH 80)
+
+(defn plain [text]
+  "Markdown -> text: no stars, no addresses behind links."
+  (re.sub r"\[([^\]]+)\]\([^)]+\)" r"\1" (.replace text "**" "")))
+
+(defn split-comment [line]
+  "A line of code -> #(code comment), where a comment stands behind code after two blanks or more."
+  (setv found (re.fullmatch r"(.*?\S)\s{2,}([;#].*)" line))
+  (if found (.groups found) #(line "")))
+
+(defn narrow [text]
+  "Code, every line of which has at most WIDTH columns: a comment moves to a line of its own, what
+  is still too long is broken; in docstrings without going deeper."
+  (setv lines []
+        words False)                           ; inside of a string that goes over several lines
+  (for [line (.splitlines text)]
+    (setv [code comment] (split-comment line)
+          indent (* " " (- (len line) (len (.lstrip line))))
+          joined (if comment f"{code}  {comment}" code)
+          deeper (if (or words (in (get (+ (.lstrip line) " ") 0) "\"'")) "" "    ")
+          words  (!= words (bool (% (- (.count code "\"") (.count code "\\\"")) 2))))
+    (cond
+      (<= (len line) WIDTH)   (.append lines line)
+      (<= (len joined) WIDTH) (.append lines joined)
+      True (do (when comment
+                 (.extend lines (broken (+ indent comment) (+ indent "; "))))
+               (.extend lines (broken code (+ indent deeper))))))
+  (.join "\n" lines))
+
+(defn broken [line indent]
+  "A line -> lines of at most WIDTH columns, broken at blanks; the later ones begin with INDENT."
+  (if (<= (len line) WIDTH)
+      [line]
+      (textwrap.wrap line WIDTH :subsequent-indent indent :break-on-hyphens False
+                     :replace-whitespace False)))
+
+(defn reflow [text [start ""]]
+  "Paragraphs, each filled up to 78 columns anew; START stands before the first."
+  (.join "\n\n" (gfor  [i part] (enumerate (.split text "\n\n"))
+                        (textwrap.fill (+ (if i "" start) (.join " " (.split part))) 78
+                                       :break-on-hyphens False :break-long-words False))))
+
+(defclass Page []
+  "Where a lesson is printed. On a terminal headings and code stand out; elsewhere all is plain."
+
+  (defn __init__ [self [out None]]
+    (setv self.console (Console :file (or out sys.stdout) :highlight False :soft-wrap True)
+          self.blank True))                    ; whether the last line was empty
+
+  (defn line [self [text ""] [style ""]]
+    "One or more lines, as they are."
+    (.print self.console (Text text :style style))
+    (setv self.blank (not text)))
+
+  (defn gap [self]
+    "An empty line, if there is none yet."
+    (unless self.blank
+      (.line self)))
+
+  (defn paragraph [self text [style ""]]
+    (.gap self)
+    (.line self (plain text) style)
+    (.line self))
+
+  (defn heading [self text]
+    (.gap self)
+    (.line self text "bold")
+    (.line self (* "-" (len text)) "bold")
+    (.line self))
+
+  (defn code [self text [mark "  "]]
+    "Code, a little to the right where it fits."
+    (setv text (narrow text)
+          wide (max (gfor  line (.splitlines text)  (len line)) :default 0))
+    (.line self (if (<= (+ wide (len mark)) WIDTH) (textwrap.indent text mark) text) "cyan"))
+
+  (defn value [self text]
+    "What a form gave."
+    (.line self (narrow (+ "  => " (.replace text "\n" "\n     "))) "green")
+    (.line self))
+
+  (defn piece [self name [python False]]
+    "The source of a piece of the project, or the Python that it becomes."
+    (setv text (if python (python-of name) (source-of name)))
+    (.gap self)
+    (if self.console.is-terminal
+        (show-highlighted [["" (if python "python" "hylang") text]] self.console)
+        (do (.line self (narrow text))
+            (.line self)))
+    (setv self.blank True)))

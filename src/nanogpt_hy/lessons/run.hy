@@ -1,0 +1,219 @@
+"A lesson, held in a terminal: it asks before it tells, runs what it shows, and keeps in mind what
+was done."
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  re
+         sys
+         time [perf-counter]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lessons.exercise [check-file the-exercise write-exercise]
+         nanogpt-hy.lessons.lesson [Code Command Exercise find-lesson is-right lesson-paths Question
+                                    read-lesson Solution Text understood]
+         nanogpt-hy.lessons.page [Page plain reflow]
+         nanogpt-hy.lessons.progress [note-answer note-exercise note-section read-progress])
+
+(setv TRIES 3)            ; times that something not understood may be typed
+
+(defclass Leave [Exception]
+  "The learner wants to go.")
+
+
+;;; A session
+
+(defclass Session []
+  "One learner with one lesson. READ asks for a line of input; without it nothing is asked."
+
+  (defn __init__ [self lesson * [read None] [page None]]
+    (setv self.lesson lesson
+          self.read   read
+          self.page   (or page (Page))
+          self.asked  0
+          self.module None))              ; where the blocks are run; made when the first one is
+
+  (defn hold [self]
+    "The whole lesson."
+    (setv lesson self.lesson)
+    (.heading self.page f"Lesson {lesson.number}: {lesson.title}")
+    (.go-through self lesson.intro)
+    (for [[section parts] (.items lesson.sections)]
+      (.pause self section)
+      (.heading self.page section)
+      (.go-through self parts)
+      (when self.read
+        (note-section lesson.name section)))
+    (.farewell self))
+
+  (defn go-through [self parts]
+    (for [part parts]
+      (cond
+        (isinstance part Text)     (.paragraph self.page part.text)
+        (isinstance part Code)     (.run self part)
+        (isinstance part Command)  (.command self part)
+        (isinstance part Question) (.ask self part)
+        (isinstance part Exercise) (.offer self part)
+        (isinstance part Solution) None)))       ; it is there to be looked up, not to be shown
+
+  (defn type-in [self prompt]
+    "A line that the learner types. End of input and Ctrl-C mean that they want to leave."
+    (try
+      (setv typed (.strip (self.read prompt)))
+      (except [[EOFError KeyboardInterrupt]]
+        (raise (Leave) :from None)))
+    (when (in (.lower typed) ["q" "quit" "exit"])
+      (raise (Leave)))
+    typed)
+
+  (defn pause [self section]
+    (when (and self.read (!= section (get [#* self.lesson.sections] 0)))
+      (.gap self.page)
+      (.type-in self f"[Enter: {(.lower section)}, q: leave] ")))
+
+  (defn ask [self question]
+    "Ask; say whether it was right, and why."
+    (setv self.asked (+ self.asked 1)
+          page self.page)
+    (.gap page)
+    (.line page (reflow (plain question.text) "? ") "bold")
+    (for [[letter words] (.items question.choices)]
+      (.line page (folded f"  {letter}) {words}" "     ")))
+    (.line page)
+    (setv answer (when self.read (.answer self question))
+          right  (and (is-not answer None) (is-right question answer)))
+    (when (is-not answer None)
+      (note-answer self.lesson.name self.asked right))
+    (.paragraph page (reflow (plain question.reason)
+                             (cond (is answer None) f"Answer: {question.answer}. "
+                                   right            "Right. "
+                                   True f"Not so: the answer is {question.answer}. "))))
+
+  (defn answer [self question]
+    "What the learner answers; None if they skip it."
+    (setv wanted (if question.choices (.join ", " question.choices) "a number"))
+    (for [_ (range TRIES)]
+      (setv typed (.type-in self f"[{wanted}; Enter: skip] > "))
+      (unless typed
+        (return None))
+      (setv answer (understood question typed))
+      (unless (is answer None)
+        (return answer))
+      (.line self.page (if question.choices
+                           f"Type one of {wanted}."
+                           "Type a number, such as 3, 0.25 or 1/4.")))
+    None)
+
+  (defn run [self code]
+    "Show the forms of a block and what each gives."
+    (import nanogpt-hy.lessons.blocks [in-words steps-of value-of workplace])
+    (when (is self.module None)
+      (setv self.module (workplace)))
+    (.gap self.page)
+    (for [step (steps-of code.text)]
+      (.code self.page step.text)
+      (.flush sys.stdout)
+      (setv value (value-of step self.module))
+      (unless (or (is value None) (is step.claim None))
+        (.value self.page (in-words value))))
+    (.gap self.page))
+
+  (defn command [self command]
+    "Show a command; if it is one that shows source, do what it does."
+    (for [line (.splitlines command.text)]
+      (.gap self.page)
+      (.line self.page f"  $ {line}" "cyan")
+      (setv shown (re.fullmatch r"nanogpt-hy show (\S+)( --python)?" line))
+      (when shown
+        (.piece self.page (get shown 1) :python (bool (get shown 2)))))
+    (.gap self.page))
+
+  (defn offer [self exercise]
+    (.gap self.page)
+    (.code self.page exercise.text)
+    (.paragraph self.page (.join "\n"
+      ["Write it to a file, fill the hole in your editor, and have it checked:" ""
+       f"    nanogpt-hy lesson {self.lesson.number} --exercise"
+       f"    nanogpt-hy lesson {self.lesson.number} --check FILE"])))
+
+  (defn farewell [self]
+    (setv next (+ self.lesson.number 1)
+          last (len (lesson-paths)))
+    (.paragraph self.page
+      (if (<= next last)
+          f"That was lesson {self.lesson.number}. Next: nanogpt-hy lesson {next}"
+          "That was the last lesson."))))
+
+(defn folded [text indent]
+  "A long line -> lines of at most 78 columns, the later ones indented."
+  (import textwrap)
+  (textwrap.fill text 78 :subsequent-indent indent :break-on-hyphens False :break-long-words False))
+
+
+;;; The command
+
+(defn guessed [record]
+  "A lesson's record -> how many answers were right, of how many; '' if none was given."
+  (setv answers (.values (.get record "answers" {})))
+  (if answers
+      f"{(sum (gfor  right answers  (bool right)))}/{(len answers)} right"
+      ""))
+
+(defn state [lesson record]
+  "How far the learner is with LESSON, in a few words."
+  (setv went (.get record "sections" [])
+        all  (= (set went) (set lesson.sections))
+        words [(cond all "done"  went "begun"  True "")
+               (guessed record)
+               (if (.get record "exercise") "solved" "")])
+  (.join ", " (filter None words)))
+
+(defn list-lessons []
+  "Print the lessons, a line each, with the learner's progress."
+  (setv progress (read-progress (fn [text] (print text :file sys.stderr))))
+  (for [path (lesson-paths)]
+    (setv lesson (read-lesson path))
+    (print (.rstrip (+ f"{lesson.number :>2}  {lesson.name :<13} {lesson.title :<37} "
+                       (state lesson (.get progress lesson.name {}))))))
+  (print "\nnanogpt-hy lesson 1 begins; a lesson takes ten to twenty minutes."))
+
+(defn check [lesson path]
+  "Check a learner's file and praise it; WorkError if it is wrong."
+  (setv started (perf-counter)
+        piece   (check-file lesson path))
+  (note-exercise lesson.name)
+  (print (+ f"{path}: right. {piece} does what it should, on all that it was given "
+            f"({(- (perf-counter) started) :.1f} s).")))
+
+(defn hold [lesson no-input]
+  "Hold LESSON, asking unless told not to; leaving early is fine."
+  (setv session (Session lesson :read (if no-input None input)))
+  (try
+    (.hold session)
+    (except [Leave]
+      (print (+ f"\nUntil next time. What you did is noted; nanogpt-hy lesson {lesson.number} "
+                "begins it again.")))
+    (except [KeyboardInterrupt]
+      (when no-input
+        (raise))
+      (print f"\nUntil next time: nanogpt-hy lesson {lesson.number}"))))
+
+(defn lesson [[which None] * [no-input False] [exercise None] [check-path None]]
+  "`nanogpt-hy lesson`: list the lessons, or hold one, or write or check its exercise. EXERCISE is
+  the file to write, '' for a name of our choice. -> exit code."
+  (when (is which None)
+    (when (or exercise check-path no-input (is-not exercise None))
+      (raise (RequestError "which lesson? Give its number: nanogpt-hy lesson 8 ...")))
+    (list-lessons)
+    (return 0))
+  (setv chosen (find-lesson which))
+  (cond
+    (and (is-not exercise None) check-path)
+      (raise (RequestError "--exercise writes a file, --check checks one: give one of them"))
+    (is-not exercise None)
+      (do (setv path (write-exercise chosen exercise))
+          (print f"{path}: fill its hole, then")
+          (print f"    nanogpt-hy lesson {chosen.number} --check {path}"))
+    check-path
+      (check chosen check-path)
+    True
+      (hold chosen no-input))
+  0)
