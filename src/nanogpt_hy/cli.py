@@ -4,19 +4,40 @@ import os
 import sys
 from dataclasses import asdict, field, fields, make_dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import hy  # noqa: F401
-from cyclopts import App, CycloptsError, Group, Parameter, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    Group,
+    MissingArgumentError,
+    Parameter,
+    RepeatArgumentError,
+    UnknownCommandError,
+    UnknownOptionError,
+    UnusedCliTokensError,
+    convert,
+)
 
 from nanogpt_hy import __version__
-from nanogpt_hy.config import GPTConfig, TrainConfig
+from nanogpt_hy.config import GPTConfig, TrainConfig, kind_name, nearest, shown
 from nanogpt_hy.errors import UserError
+
+
+def strictly(kind, tokens):
+    """The value of an option. Where a whole number belongs, 2.7 is an error and not 3."""
+    if int in (kind, *get_args(kind)) and "." in tokens[0].value:
+        raise CoercionError(token=tokens[0], target_type=kind)
+    return convert(kind, tokens)
+
 
 app = App(
     name="nanogpt-hy",
     version=__version__,
     help="A GPT, built step by step in Hy: train one on any text, let it write, see inside.",
+    default_parameter=Parameter(converter=strictly),
 )
 
 
@@ -262,11 +283,70 @@ def ab(
         print(path)
 
 
+def misplaced(error):
+    """What to say of a word that neither an option nor the command takes."""
+    word, before = error.unused_tokens[0], ["", *error.root_input_tokens]
+    flag = before[before.index(word) - 1]
+    if len(flag) > 2 and flag.startswith("--"):
+        return f"{flag} takes no value, so there is no place for {word}: leave {word} out"
+    return f"there is no place for {word}: leave it out"
+
+
+def without_value(error):
+    """What to say of an option, or of an argument, that has no value."""
+    command, name = " ".join(error.command_chain), error.argument.name
+    misspelt = [t for t in error.unused_tokens or [] if nearest(t, [name]).startswith("did")]
+    following = [*error.root_input_tokens, ""]
+    if name in following:
+        value = following[following.index(name) + 1]
+        if value.startswith("-"):
+            return f"{name} needs a value: if it is to be {value}, write {name}={value}"
+        return f"{name} needs a value: see nanogpt-hy {command} --help"
+    if name.startswith("--") and misspelt:
+        return f"there is no option {misspelt[0]}: did you mean {name}?"
+    return f"{command} needs {name}: see nanogpt-hy {command} --help"
+
+
 def complaint(error):
-    """What cyclopts has to say, in one line."""
-    if isinstance(error, UnusedCliTokensError):
-        return f"there is no place for {' '.join(error.unused_tokens)}: see --help"
+    """What cyclopts has to say, in one line: the fact, the limit and the way out."""
+    match error:
+        case MissingArgumentError():
+            return without_value(error)
+        case UnknownOptionError():
+            given = (error.token.keyword or error.token.value).split("=")[0]
+            names = [name for a in error.argument_collection for name in a.names]
+            near = nearest(given, names)
+            if not near.startswith("did"):
+                near = f"see nanogpt-hy {' '.join(error.command_chain or [])} --help"
+            return f"there is no option {given}: {near}"
+        case UnknownCommandError():
+            given = error.unused_tokens[0]
+            if given.startswith("-"):
+                return f"there is no option {given}: see nanogpt-hy --help"
+            commands = [name for name in error.app if not name.startswith("-")]
+            return f"there is no command {given}: {nearest(given, commands)}"
+        case RepeatArgumentError():
+            return f"{error.token.keyword} is given twice: give it once"
+        case CoercionError(token=token, argument=argument) if token and argument:
+            name, kind = token.keyword or argument.name, kind_name(argument.hint)
+            near = nearest(token.value, kind.split(" or "))
+            near = f", {near}" if near.startswith("did") else ""
+            return f"{name} is {shown(token.value)}: it has to be {kind}{near}"
+        case UnusedCliTokensError():
+            return misplaced(error)
     return " ".join(str(error).split())
+
+
+def one_line(text):
+    """TEXT without what would break the line or steer a terminal: such characters are escaped."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def out_of_memory(error):
+    """Whether ERROR says that there is not enough memory. On a CPU torch has no class for that."""
+    return isinstance(error, MemoryError) or any(
+        words in str(error) for words in ["out of memory", "can't allocate memory"]
+    )
 
 
 def without_bare_ckpt(arguments):
@@ -289,9 +369,24 @@ def main(arguments=None):
         message, status = str(error), error.exit_code
     except BrokenPipeError:
         # Whoever read our output has had enough. Nothing may be written at exit either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)
         return 0
+    except OSError as error:
+        if error.filename is None:
+            silence(sys.stdout)
+        what = "the output" if error.filename is None else error.filename
+        message, status = f"{what} cannot be read or written ({error.strerror or error})", 1
+    except (MemoryError, RuntimeError) as error:
+        if not out_of_memory(error):
+            raise
+        message, status = ("there is not enough memory: use a smaller --batch-size, --block-size, "
+                           "--n-layer or --n-embd", 1)
     except KeyboardInterrupt:
         message, status = "interrupted", 130
-    print(f"nanogpt-hy: {message}", file=sys.stderr)
+    print(f"nanogpt-hy: {one_line(message)}", file=sys.stderr)
     return status
+
+
+def silence(stream):
+    """Let nothing more be written to STREAM, not even what it still holds."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -6,9 +6,12 @@ line's options are made from these two classes. A preset is a value; a variation
 
 (import  dataclasses [dataclass field fields]
          difflib [get-close-matches]
-         math
+         math [inf]
          typing [Literal]
          nanogpt-hy.errors [RequestError])
+
+(setv MOST-SIZE  1,000,000             ; of what memory has to hold: layers, channels, windows
+      MOST-STEPS 1,000,000,000,000)    ; of what takes only time
 
 (defn hyper [default help #** limits]
   "A dataclass field with its meaning and its limits, which are keys of WITHIN."
@@ -27,16 +30,29 @@ line's options are made from these two classes. A preset is a value; a variation
   "A field as the command line writes it  ; (option-name \"n_embd\") => '--n-embd'"
   (+ "--" (.replace name "_" "-")))
 
+(defn isfinite [x]
+  "Whether X is neither infinite nor nan. Whole numbers never are, however large."
+  (< (- inf) x inf))
+
+(defn shown [value [words str]]
+  "VALUE as an error shows it, in the WORDS of str or repr: never long."
+  (try
+    (setv text (words value))
+    (except [ValueError]               ; Python prints no number of more than 4300 digits
+      (return "a number of thousands of digits")))
+  (if (> (len text) 70) (+ (cut text 67) "...") text))
+
 (defn check-limits [config]
   "Hold CONFIG's numbers against their limits; RequestError names field, value and limit."
   (for [f (fields config)
         [limit bound] (.items (get f.metadata "limits"))]
     (setv value (getattr config f.name)
           [words within] (get WITHIN limit))
-    (when (and (isinstance value #(int float))
-               (not (and (math.isfinite value) (within value bound))))
-      (raise (RequestError
-        f"{(option-name f.name)} is {value}: it has to be {words} {bound}")))))
+    (when (isinstance value #(int float))
+      (setv kind (if (isfinite value) "" "a finite number, "))
+      (when (or kind (not (within value bound)))
+        (raise (RequestError
+          f"{(option-name f.name)} is {(shown value)}: it has to be {kind}{words} {bound :,}"))))))
 
 (defclass [(dataclass :frozen True :kw-only True)] GPTConfig []
   "The shape of a GPT: all that its weights and what it computes with them depend on."
@@ -44,13 +60,13 @@ line's options are made from these two classes. A preset is a value; a variation
           (hyper 65 "distinct tokens; the text decides" :at-least 1 :at-most 10,000,000)
         #^ int block-size
           (hyper 8 "context length: tokens a position may look back on, itself included"
-                 :at-least 1)
+                 :at-least 1 :at-most MOST-SIZE)
         #^ int n-layer
-          (hyper 3 "blocks, one upon the other" :at-least 1)
+          (hyper 3 "blocks, one upon the other" :at-least 1 :at-most MOST-SIZE)
         #^ int n-head
-          (hyper 4 "heads of attention in a block" :at-least 1)
+          (hyper 4 "heads of attention in a block" :at-least 1 :at-most MOST-SIZE)
         #^ int n-embd
-          (hyper 32 "channels of a token: the width of the model" :at-least 1)
+          (hyper 32 "channels of a token: the width of the model" :at-least 1 :at-most MOST-SIZE)
         #^ float dropout
           (hyper 0.0 "chance of an activation to be left out while training"
                  :at-least 0 :less-than 1)
@@ -73,26 +89,27 @@ line's options are made from these two classes. A preset is a value; a variation
 (defclass [(dataclass :frozen True :kw-only True)] TrainConfig []
   "How a model is trained: all that a run depends on beside the model's shape and the text."
   (setv #^ int batch-size
-          (hyper 32 "windows of block-size tokens in a batch" :at-least 1)
+          (hyper 32 "windows of block-size tokens in a batch" :at-least 1 :at-most MOST-SIZE)
         #^ int gradient-accumulation-steps
-          (hyper 1 "batches whose gradients are added up for one step" :at-least 1)
+          (hyper 1 "batches whose gradients are added up for one step"
+                 :at-least 1 :at-most MOST-SIZE)
         #^ int max-iters
-          (hyper 5000 "training steps" :at-least 0)
+          (hyper 5000 "training steps" :at-least 0 :at-most MOST-STEPS)
         #^ int eval-interval
-          (hyper 500 "steps from one evaluation to the next" :at-least 1)
+          (hyper 500 "steps from one evaluation to the next" :at-least 1 :at-most MOST-STEPS)
         #^ (| int (one-of "auto" "all")) eval-iters
           (hyper "auto" "batches to evaluate a split on, or all of it; auto: all where cheap"
-                 :at-least 1)
+                 :at-least 1 :at-most MOST-STEPS)
         #^ float learning-rate
           (hyper 1e-3 "AdamW's step size, after warm-up" :more-than 0)
         #^ (| float None) min-lr
           (hyper None "step size at the end of the decay; default: a tenth of the learning rate"
                  :at-least 0)
         #^ int warmup-iters
-          (hyper 0 "steps over which the step size rises from 0" :at-least 0)
+          (hyper 0 "steps over which the step size rises from 0" :at-least 0 :at-most MOST-STEPS)
         #^ (| int None) lr-decay-iters
           (hyper None "step at which min-lr is reached; default: max-iters; 0: no decay"
-                 :at-least 0)
+                 :at-least 0 :at-most MOST-STEPS)
         #^ float weight-decay
           (hyper 0.1 "AdamW's pull of weights towards zero" :at-least 0)
         #^ (one-of "matrices" "all") decay
@@ -104,7 +121,8 @@ line's options are made from these two classes. A preset is a value; a variation
         #^ float grad-clip
           (hyper 1.0 "a longer gradient is cut to this length; 0: never" :at-least 0)
         #^ int patience
-          (hyper 0 "stop after so many evaluations without a new best; 0: never" :at-least 0)
+          (hyper 0 "stop after so many evaluations without a new best; 0: never"
+                 :at-least 0 :at-most MOST-STEPS)
         #^ int seed
           (hyper 1337 "where all random draws start" :at-least 0 :at-most 0xffffffff)
         #^ str device
@@ -174,7 +192,8 @@ line's options are made from these two classes. A preset is a value; a variation
       (raise (RequestError f"{source} has the unknown key {name}: {(nearest name FIELDS)}")))
     (setv kind (. FIELDS [name] type))
     (when (not (of-kind value kind))
-      (raise (RequestError f"{source} has {name} = {value !r}: it has to be {(kind-name kind)}"))))
+      (raise (RequestError
+        f"{source} has {name} = {(shown value repr)}: it has to be {(kind-name kind)}"))))
   values)
 
 (defn configs [vocab-size #* layers]
@@ -192,7 +211,7 @@ line's options are made from these two classes. A preset is a value; a variation
   (setv known (dfor  f (fields cls)  f.name f.type))
   (for [[name value] (.items values)]
     (when (not (and (in name known) (of-kind value (get known name))))
-      (raise (RequestError (+ f"{source} has the setting {name} = {value !r}, "
+      (raise (RequestError (+ f"{source} has the setting {name} = {(shown value repr)}, "
                               "which this version does not know")))))
   (cls #** values))
 

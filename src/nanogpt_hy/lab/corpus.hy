@@ -8,7 +8,9 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.chain-files [chain-beside line-length]
          nanogpt-hy.lab.files [read-bytes]
-         nanogpt-hy.lab.tokenizers [encode-array make-tokenizer unknown-characters])
+         nanogpt-hy.lab.tokenizers [encode-array known-text make-tokenizer])
+
+(setv WAY-OUT "take them out, or train a new model on this text")
 
 (defclass [(dataclass :frozen True :kw-only True)] Corpus []
   "A text as a model meets it. Where all lines have one length, it is split between lines."
@@ -47,20 +49,6 @@
         [(cut text cut-at) (cut text cut-at None)])
     (split text)))
 
-(defn name-unknown [tokenizer text what]
-  "RequestError that names the characters of TEXT (WHAT it is, in words) unknown to TOKENIZER."
-  (setv unknown (unknown-characters tokenizer text))
-  (when unknown
-    (setv first-places {})
-    (for [[char place] unknown]
-      (.setdefault first-places char place))
-    (setv named (lfor  [char place] (cut (list (.items first-places)) 8)  f"{char !r} at {place}")
-          more (- (len first-places) (len named)))
-    (raise (RequestError
-      (+ f"{what} has characters the model never saw: {(.join ", " named)}"
-         (if more f" and {more} more" "")
-         f"; it knows {tokenizer.vocab-size} tokens")))))
-
 (defn encode [tokenizer text]
   "text -> (N) int64."
   (.long (torch.from-numpy (.astype (encode-array tokenizer text) "int64"))))
@@ -73,7 +61,7 @@
     (raise (RequestError f"{path} is empty: there is nothing to learn from")))
   (setv parts (split-text text)
         tokenizer (if (isinstance tokenizer str) (make-tokenizer tokenizer text) tokenizer))
-  (name-unknown tokenizer text f"{path}")
+  (known-text tokenizer text f"{path}" WAY-OUT)
   (setv [train val] (lfor  part parts  (encode tokenizer part))
         length (line-length text))
   (Corpus :path (str path)

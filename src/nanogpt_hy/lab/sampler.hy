@@ -17,10 +17,9 @@ puts into words. The one place that asks the model is `steps`."
          torch.nn.functional :as F
          nanogpt-hy.course [next-logits]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.tokenizers [decoder unknown-characters])
+         nanogpt-hy.lab.tokenizers [decoder known-text unknown-characters])
 
-(setv SEPARATOR "---------------\n"      ; between samples, where there is more than one
-      NAMED 5)                           ; that many unknown characters are named in an error
+(setv SEPARATOR "---------------\n")     ; between samples, where there is more than one
 
 
 ;;; What may be asked
@@ -206,16 +205,8 @@ puts into words. The one place that asks the model is `steps`."
 (defn known-prompt [tokenizer prompt [unknown "error"]]
   "str -> str: a PROMPT that TOKENIZER can encode. Its unknown characters are left out (\"skip\") or
   named in an error, each with its first place."
-  (setv places {})
-  (for [[char place] (unknown-characters tokenizer prompt)]
-    (.setdefault places char place))
-  (setv named (lfor  [char place] (cut (list (.items places)) NAMED)  f"{char !r} at {place}")
-        more  (- (len places) (len named)))
-  (when (and places (!= unknown "skip"))
-    (raise (RequestError
-      (+ f"the prompt has characters that the model never saw, counted from 0: {(.join ", " named)}"
-         (if more f" and {more} more" "") ": leave them out, as --unknown skip does"))))
-  (.join "" (gfor  char prompt  :if (not-in char places)  char)))
+  (known-text tokenizer prompt "the prompt" "leave them out, as --unknown skip does"
+              :skip (= unknown "skip")))
 
 (defn possible-starts [tokenizer starts]
   "What a checkpoint says of first characters and their counts, without what cannot be."

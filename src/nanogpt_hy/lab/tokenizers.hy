@@ -25,6 +25,7 @@ The library is imported where pieces are, and torch only where the course is."
 (setv MOST-JSON   20,000,000       ; bytes: GPT-2's has two million
       MOST-PIECES 1,000,000
       CHUNK       1,000,000        ; characters encoded at once
+      NAMED       5                ; so many unknown characters are named in an error
       WAY-OUT     "use char, byte, bpe:N, or a folder with the tokenizer.json of a GPT-2")
 
 ;;; Texts as arrays
@@ -61,6 +62,22 @@ The library is imported where pieces are, and torch only where the course is."
       (.append unknown #((get part place) (+ start (int place)))))
     (setv start (+ start (len part))))
   unknown)
+
+(defn known-text [tokenizer text what way-out * [skip False]]
+  "str -> str: TEXT, if TOKENIZER can encode it, or what it can encode of it (SKIP). RequestError
+  says of WHAT it is which characters are unknown, each with its first place, and the WAY-OUT."
+  (setv places {})
+  (for [[char place] (unknown-characters tokenizer text)]
+    (.setdefault places char place))
+  (when (and places (not skip))
+    (setv named (lfor  [char place] (cut (list (.items places)) NAMED)  f"{char !r} at {place}")
+          more  (- (len places) (len named)))
+    (raise (RequestError
+      (+ f"{what} has characters that the model never saw, counted from 0: {(.join ", " named)}"
+         (if more f" and {more} more" "") f": {way-out}"))))
+  (if places
+    (.join "" (gfor  char text  :if (not-in char places)  char))
+    text))
 
 (defn encode-array [tokenizer text]
   "text -> (N) ids, in the narrowest of uint8, uint16 and uint32 that holds the vocabulary.
