@@ -69,7 +69,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   "-> Rungs, stage by stage: what is trained on CORPUS, each with the same hyperparameters."
   (setv given (| file (check-keys "the request" options))
         values (preset (or preset-name (climb-preset corpus (.get given "device" "auto"))))
-        many (or max-steps (.get given "max_iters") (min STEPS (get values "max_iters")))
+        most (.get given "max_iters" (min STEPS (get values "max_iters")))
+        many (if (is max-steps None) most max-steps)
         [config train] (configs corpus.tokenizer.vocab-size values OWN given {"max_iters" many})
         dropout (.get given "dropout" (or config.dropout DROPOUT)))
   (for [[name n] [["--seeds" seeds] ["--steps" many]]]
@@ -195,8 +196,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (setv train (. (get all 0) train)
         config (. (get all 0) config)
         stages (len (sfor  rung all  rung.stage)))
-  (.print out (+ f"{stages} stages, {(// (len all) stages)} seeds: {(len all)} runs of "
-                 f"{train.max-iters :,} steps, {train.batch-size} windows of {config.block-size} "
+  (.print out (+ f"{stages} stages with {(// (len all) stages)} seeds each: {(len all)} runs "
+                 f"of {train.max-iters :,} steps, {train.batch-size} windows of {config.block-size} "
                  f"tokens a step, learning rate {train.learning-rate}") :markup False)
   (when (< (len todo) (len all))
     (.print out f"{(- (len all) (len todo))} of them are in {path} already" :markup False))
@@ -252,7 +253,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 (defn seen-words [tokens]
   "How much a floor's model sees  ; (seen-words 1) => '1 token'"
   (cond
-    (is tokens None) "all the context"
+    (is tokens None) "it all"
     (= tokens 0)     "nothing"
     True             f"{tokens} token{(if (= tokens 1) "" "s")}"))
 
