@@ -95,7 +95,8 @@
           #({"options" {"block_size" 100,000}}      "use --block-size")
           #({"options" {"n_embd" 9  "n_head" 2}}    "not divisible")
           #({"preset_name" "lectur"}                "did you mean lecture")
-          #({"pictures" ["out.pdf"]}                "neither .png nor .svg")])]
+          #({"png" "out.pdf"}                       "neither .png nor .svg")
+          #({"png" "out.svg"}                       "does not end in .png")])]
     test-wrong-requests-cost-no-work [request- words ab tmp-path]
   (with [error (pytest.raises RequestError)]
     (run-ladder ab #** request-))
@@ -203,7 +204,7 @@
   (assert (in "will take about" err)))
 
 (defn test-the-picture-has-a-dot-a-seed-and-a-line-a-floor [ab tmp-path capsys]
-  (run-ladder ab :as-json True :seeds 3 :pictures ["a.png" "b.svg"])
+  (run-ladder ab :as-json True :seeds 3 :png "a.png" :svg "b.svg")
   (setv found (json.loads (. (.readouterr capsys) out))
         [axes] (. (climb.draw-comparison found) axes)
         dots (lfor  line axes.lines  :if (= (.get-marker line) "o")  (list (.get-xdata line))))
@@ -225,3 +226,27 @@
   (with [_ (climb.fit-threads rung)]
     (assert (= (torch.get-num-threads) 1)))
   (assert (= (torch.get-num-threads) before)))
+
+;;; The command
+
+(defn test-the-command [cli ab tmp-path]
+  (setv ask ["ladder" ab "--seeds" 1 "--steps" 2 "--stages" "bigram,head" "--n-embd" 8
+             "--out" "kept" "--png" "a.png"]
+        done (cli #* ask))
+  (assert (= done.returncode 0) done.stderr)
+  (assert (in "\nhead " done.stdout))
+  (assert (in "will take about" done.stderr))
+  (assert (.exists (/ tmp-path "a.png")))
+  (assert (= 2 (len (.splitlines (.read-text (/ tmp-path "kept" "results.jsonl"))))))
+  (setv again (cli #* ask "--json"))
+  (assert (in "2 of them are in" again.stderr))
+  (assert (= ["bigram" "head"]
+             (lfor  row (get (json.loads again.stdout) "stages")  (get row "stage")))))
+
+(defn test-the-command-for-a-difference [cli]
+  (setv done (cli "ladder" "--diff" "residual" "layer-norm"))
+  (assert (= done.returncode 0))
+  (assert (in "+ (norm c …)  around (attention c)" done.stdout))
+  (for [wrong [["ladder"] ["ladder" "ab.txt" "--diff" "head" "gpt"] ["ladder" "--diff" "head"]]]
+    (setv done (cli #* wrong))
+    (assert (= [done.returncode done.stdout (.count done.stderr "\n")] [2 "" 1]) done.stderr)))

@@ -351,13 +351,20 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   "runs/ladder-NAME, where NAME is the text's."
   (/ (Path RUNS) (+ "ladder-" (or (re.sub r"[^\w.-]+" "-" (. (Path text) stem)) "text"))))
 
+(defn asked-pictures [png svg]
+  "-> the file names that are not None; RequestError, before any work, if one has another suffix."
+  (setv asked (lfor  [kind path] [["png" png] ["svg" svg]]  :if path  [kind path]))
+  (when asked
+    (import nanogpt-hy.lab.plots [picture-format])
+    (for [[kind path] asked]
+      (when (!= (picture-format path) kind)
+        (raise (RequestError f"--{kind} {path} does not end in .{kind}: name a file that does")))))
+  (lfor  [_ path] asked  path))
+
 (defn ladder [text * [seeds 3] [max-steps None] [stages None] [preset-name None] [config None]
-              [tokenizer "char"] [out None] [as-json False] [pictures #()] [options {}]]
+              [tokenizer "char"] [out None] [as-json False] [png None] [svg None] [options {}]]
   "`nanogpt-hy ladder`: train and compare the stages on the file TEXT; -> exit code."
-  (when pictures
-    (import nanogpt-hy.lab.plots [picture-format save-figure])
-    (for [path pictures]
-      (picture-format path)))
+  (setv pictures (asked-pictures png svg))
   (when (and max-steps (in "max_iters" options))
     (raise (RequestError "--steps and --max-iters say the same: give one of them")))
   (setv names (chosen-stages stages)
@@ -378,5 +385,6 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
     (print (json.dumps found :indent 2))
     (print-comparison found (Console :highlight False :width (if (.isatty sys.stdout) None 80))))
   (for [picture pictures]
+    (import nanogpt-hy.lab.plots [save-figure])
     (save-figure (draw-comparison found) picture))
   0)
