@@ -23,7 +23,7 @@ from cyclopts import (
 
 from nanogpt_hy import __version__
 from nanogpt_hy.config import GPTConfig, TrainConfig, kind_name, nearest, shown
-from nanogpt_hy.errors import UserError
+from nanogpt_hy.errors import RequestError, UserError
 
 
 def strictly(kind, tokens):
@@ -210,6 +210,83 @@ def evaluate(
     from nanogpt_hy.lab.commands import evaluate
 
     return evaluate(text=text, ckpt=ckpt, device=device, as_json=json)
+
+
+@app.command
+def ladder(
+    text: Path | None = None,
+    /,
+    *,
+    diff: tuple[str, str] | None = None,
+    seeds: int = 3,
+    steps: int | None = None,
+    stages: str | None = None,
+    preset: str | None = None,
+    config: Path | None = None,
+    tokenizer: str = "char",
+    out: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+    png: Path | None = None,
+    svg: Path | None = None,
+    hyperparameters: Hyperparameters = None,
+):
+    """Train every stage of the lecture under equal conditions, and compare them.
+
+    All have the same hyperparameters, as many steps and, for each seed, the same batches; each is
+    judged by the whole validation part. Only the stages dropout and gpt drop out, 0.1 if --dropout
+    does not say otherwise. Interrupted, the same command goes on where it stopped.
+
+    Parameters
+    ----------
+    text
+        The text: a UTF-8 file.
+    diff
+        Train nothing; show what two stages differ in: --diff residual layer-norm.
+    seeds
+        How often to train each stage, each time from another seed.
+    steps
+        Training steps of each run (default: the preset's max-iters, but at most 1500).
+    stages
+        Only these, with commas between: bigram,head,gpt (default: all; fast can be named too).
+    preset
+        Hyperparameters that go together (default: ab for a text of few characters, else lecture,
+        without the lecture's slip in the scale).
+    config
+        A TOML file of hyperparameters. It wins over the preset; options win over it.
+    tokenizer
+        What a token is: char, byte, or bpe:N for N pieces learned from the text.
+    out
+        The folder of the results (default: runs/ladder-NAME, named after the text).
+    json
+        Print one JSON object instead of a table.
+    png
+        Draw the comparison into this file.
+    svg
+        Draw the comparison into this file.
+    """
+    if (text is None) == (diff is None):
+        raise RequestError("ladder wants a text to train on, or else --diff and two stages")
+    if diff:
+        from nanogpt_hy.lab.differences import show_difference
+
+        return show_difference(*diff)
+
+    from nanogpt_hy.lab.climb import ladder
+
+    return ladder(
+        str(text),
+        seeds=seeds,
+        max_steps=steps,
+        stages=stages,
+        preset_name=preset,
+        config=config,
+        tokenizer=tokenizer,
+        out=out,
+        as_json=json,
+        png=png,
+        svg=svg,
+        options=given(hyperparameters),
+    )
 
 
 @app.command
