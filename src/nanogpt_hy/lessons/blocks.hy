@@ -84,7 +84,6 @@ held against what the lesson says of it: `(+ 1 1)  ; => 2`."
     (isinstance value #(list tuple))
       (do (setv parts (lfor  part value  (in-words part (+ indent 1)))
                 nested (any (gfor  part value  (and (isinstance part #(list tuple)) part)))
-                flat (+ "[" (.join " " parts) "]")
                 broken (if nested (+ "\n" (* " " (+ indent 1))) " "))
           (+ "[" (.join broken (aligned parts value)) "]"))
     True (hy.repr value)))

@@ -11,7 +11,6 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 
 (import  dataclasses [dataclass]
          fractions [Fraction]
-         math [isfinite]
          pathlib [Path]
          re
          nanogpt-hy.config [nearest]

@@ -47,10 +47,12 @@
 ;;; Training
 
 (defclass [(dataclass :frozen True)] Made []
-  "A stage that was trained: its loss on text that it did not learn from, and the floor."
+  "A stage that was trained: its loss on text that it did not learn from, on the text that it did
+  learn from, and the floor."
   #^ str stage
   #^ int parameters
   #^ float loss
+  #^ float train-loss
   #^ (| float None) floor
   #^ object run
 
@@ -63,7 +65,8 @@
   (go run :judged (fn [run row] (.append judged row)))
   (when run.stopping
     (raise (KeyboardInterrupt)))
-  (Made run.stage (parameters run) (get (get judged -1) "val_loss")
+  (setv row (get judged -1))
+  (Made run.stage (parameters run) (get row "val_loss") (get row "train_loss")
         (loss-floor run.corpus run.config.block-size) run))
 
 (defn [cache] made [stage #** options]
@@ -91,7 +94,7 @@
 (defn adds [stage]
   "What STAGE adds, short enough for a line."
   (import nanogpt-hy.ladder [STAGES])
-  (cut (. (get STAGES stage) adds) 44))
+  (cut (. (get STAGES stage) adds) 46))
 
 (defn written [trained [count 40] * [seed 1] [prompt "\n"]]
   "-> str: what a Made model writes after PROMPT."

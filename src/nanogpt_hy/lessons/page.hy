@@ -7,7 +7,7 @@
          textwrap
          rich.console [Console]
          rich.text [Text]
-         nanogpt-hy.lab.twin [find-piece python-of show-highlighted source-of])
+         nanogpt-hy.lab.twin [python-of show-highlighted source-of])
 
 (setv WIDTH 80)
 

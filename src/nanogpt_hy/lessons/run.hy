@@ -7,7 +7,7 @@ was done."
          sys
          time [perf-counter]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lessons.exercise [check-file the-exercise write-exercise]
+         nanogpt-hy.lessons.exercise [check-file write-exercise]
          nanogpt-hy.lessons.lesson [Code Command Exercise find-lesson is-right lesson-paths Question
                                     read-lesson Solution Text understood]
          nanogpt-hy.lessons.page [Page plain reflow]
@@ -60,6 +60,8 @@ was done."
       (setv typed (.strip (self.read prompt)))
       (except [[EOFError KeyboardInterrupt]]
         (raise (Leave) :from None)))
+    (unless (.isatty sys.stdin)
+      (.line self.page typed))                 ; a terminal has shown it already
     (when (in (.lower typed) ["q" "quit" "exit"])
       (raise (Leave)))
     typed)
