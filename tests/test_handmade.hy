@@ -304,3 +304,10 @@
   (setv chain  (ab-chain :stay 0.9)
         opened (open-model))                       ; it is the newest run
   (assert (< (abs (- (expected-loss opened chain) (floor chain))) 1e-5)))
+
+(defn test-the-command-line [cli]
+  (setv made (cli "handmade" "aab"))
+  (assert (= made.returncode 0))
+  (assert (in "sample --ckpt" made.stderr))
+  (setv text (cli "sample" "--ckpt" "runs/handmade-aab" "--prompt" "aab" "--max-new-tokens" 21))
+  (assert (= text.stdout (+ CYCLE "\n"))))
