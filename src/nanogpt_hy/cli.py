@@ -321,6 +321,34 @@ def repl():
     return repl()
 
 
+@app.command
+def handmade(
+    name: str,
+    /,
+    *,
+    out: Path | None = None,
+    stay: float | None = None,
+    length: int | None = None,
+):
+    """Write a GPT whose weights were set by hand, to sample and inspect like a trained one.
+
+    Parameters
+    ----------
+    name
+        ab, the a/b chain with its exact probabilities; aab, which writes aabaabaab...; or copy,
+        whose next character is the one before the last.
+    out
+        The run's folder (default: runs/handmade-NAME).
+    stay
+        With ab: the probability that an a is followed by an a (default: 0.5).
+    length
+        With ab: characters in a line, its newline not counted (default: 8).
+    """
+    from nanogpt_hy.lab.handmade import command
+
+    return command(name, out=out, stay=stay, length=length)
+
+
 data = App(name="data", help="Make texts whose every probability is known.")
 app.command(data)
 
