@@ -85,8 +85,8 @@ have to be what the layer gave."
 (defn question [ids text]
   "What to look for in the picture: the column of the token that is new last."
   (setv newest (max (gfor  id (set ids)  (.index ids id))))
-  (+ "Each row is a token, and shares 100 % among itself and the tokens before it. Which column is "
-     f"dark in every row after the first {(get text newest)}?"))
+  (+ "Each row is a token, and shares 100 % among itself and the tokens before it. Which column "
+     f"stands out in every row after the first {(get text newest)}?"))
 
 (defn attention [model prompt * [tokenizer None] [layer None] [head None]]
   "model, str -> dict: for each layer and head, counted from 1, the T rows of T weights with which

@@ -176,11 +176,11 @@ next context: a Markov chain, of which everything can be computed. The idea is A
   (setv escape (fn [text] (.replace (.replace text "\\" "\\\\") "\"" "\\\"")))
   (+ "\"" (.join "\\n" (map escape lines)) "\""))
 
-(defn state-name [state]
-  "dict -> str: a state by its context; a merged one by the contexts in it, as many as are short."
+(defn state-name [state [most 4]]
+  "dict -> str: a state by its context; a merged one by the contexts in it, of MOST the first ones."
   (setv names (.get state "contexts" [(.get state "context")])
-        text (.join " " (cut names 4)))
-  (if (> (len names) 4) f"{text} +{(- (len names) 4)}" text))
+        text (.join " " (cut names most)))
+  (if (> (len names) most) f"{text} +{(- (len names) most)}" text))
 
 (defn dot [machine * [merged True] [least 0.005]]
   "dict -> str: the machine as a graph in the DOT language, arrows with a probability of LEAST or

@@ -6,7 +6,8 @@
          torch
          torch.nn :as nn
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.sampler [in-eval-mode known-prompt])
+         nanogpt-hy.lab.sampler [in-eval-mode]
+         nanogpt-hy.lab.tokenizers [known-text])
 
 (setv MARKS {"\n" "↵"  " " "␣"  "\t" "⇥"})      ; what has no shape of its own gets one
 
@@ -68,7 +69,8 @@
   "str -> ids, count: the tokens the model sees of PROMPT, and how many before them it cannot see."
   (unless prompt
     (raise (RequestError "the prompt is empty: give a text to look at, --prompt TEXT")))
-  (setv ids (.encode subject.tokenizer (known-prompt subject.tokenizer prompt))
+  (setv ids (.encode subject.tokenizer (known-text subject.tokenizer prompt "the prompt"
+                                                   "leave them out"))
         cut-off (if subject.block-size (max 0 (- (len ids) subject.block-size)) 0))
   [(cut ids cut-off None) cut-off])
 

@@ -15,8 +15,8 @@ floor."
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.losses [as-corpus counting-losses]
          nanogpt-hy.lab.markov [draw-lines entropy floors-by-position next-probabilities]
-         nanogpt-hy.lab.sampler [known-prompt]
-         nanogpt-hy.lab.subject [label logits-of shown subject])
+         nanogpt-hy.lab.subject [label logits-of shown subject]
+         nanogpt-hy.lab.tokenizers [known-text])
 
 (setv MOST-CONTEXTS 2000      ; that a model is asked about, the likeliest first
       LINES         5000      ; drawn where contexts cannot be listed
@@ -56,7 +56,8 @@ floor."
 
 (defn single-ids [tokenizer chars]
   "str -> ids: the token of each character; RequestError if it has none of its own."
-  (setv found (lfor  char (known-prompt tokenizer chars)  (.encode tokenizer char)))
+  (setv chars (known-text tokenizer chars "the chain" "use the chain of the model's own text")
+        found (lfor  char chars  (.encode tokenizer char)))
   (when (any (gfor  ids found  (!= (len ids) 1)))
     (raise (RequestError (+ "the tokens are not the chain's characters: truth needs a model of "
                             "characters, --tokenizer char"))))

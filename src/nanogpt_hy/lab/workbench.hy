@@ -16,6 +16,13 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
 (setv AT-HAND [["config" ["GPTConfig" "TrainConfig" "PRESETS"]]
                ["ladder" ["STAGES" "build-model"]]
                ["lab.markov" ["ab-chain" "draw-lines" "floor"]]
+               ["lab.trained" ["open-model"]]
+               ["lab.baby" ["baby-gpt"]]
+               ["lab.attention" ["attention"]]
+               ["lab.outlook" ["next-characters" "embeddings"]]
+               ["lab.machine" ["machine"]]
+               ["lab.losses" ["loss-by-position" "loss-curve"]]
+               ["lab.truth" ["truth"]]
                ["lab.workbench" ["show"]]])
 
 ;; Macros, alike in the REPL and in cells.
@@ -45,12 +52,23 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
 
 (defn show [what #** options]
   "Print the source of WHAT, a name or the thing itself: (show \"s08\"), (show Head :python True),
-  (show attend :macroexpand True)."
+  (show attend :macroexpand True). Draw what was found out about a model: (show (machine model))."
   (cond
+    (isinstance what dict)         (draw what)
     (isinstance what str)          (show-piece what #** options)
     (isinstance what ModuleType)   (show-piece what.__name__ #** options)
     (hasattr what "__qualname__")  (show-piece f"{what.__module__}.{what.__qualname__}" #** options)
     True                           (show (type what) #** options)))
+
+(defn draw [data]
+  "Plain data about a model as a picture: inline in a notebook, in characters elsewhere."
+  (setv shell (when (in "IPython" sys.modules) (. sys.modules ["IPython"] (get-ipython))))
+  (if (hasattr shell "kernel")
+    (do (import IPython.display [display Image]
+                nanogpt-hy.lab.page [png-of])
+        (display (Image (png-of data))))
+    (do (import nanogpt-hy.lab.inspect [show-data])
+        (show-data data))))
 
 (defn numbers-text [values]
   "numbers, in lists or not -> text"
