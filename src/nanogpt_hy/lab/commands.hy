@@ -4,12 +4,11 @@
   (require hyrule [unless]))
 (import  json
          math [exp log]
-         pathlib [Path]
+         os
          shlex
          sys
          time [perf-counter]
          rich.console [Console]
-         nanogpt-hy.config [preset :as preset-values]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoint [newest-checkpoint]
          nanogpt-hy.lab.corpus [check-block-size decode-text read-corpus read-text]
@@ -30,20 +29,21 @@
   (setv file (if config (read-settings config) {}))
   (when (and resume init-from)
     (raise (RequestError "--resume goes on with a run, --init-from begins one: give one of them")))
-  (when (and init-from stage)
-    (raise (RequestError "--init-from brings its own --stage: leave that out")))
+  (for [[name given] [["--stage" stage] ["--tokenizer" tokenizer]]]
+    (when (and init-from given)
+      (raise (RequestError f"--init-from brings its own {name}: leave that out"))))
   (cond
     resume (do
-      (setv file (| (if preset (preset-values preset) {}) file)
-            folder (or out (. (newest-checkpoint RUNS) parent)))
-      [(resume-run text :folder folder :stage stage :file file #** options)
+      (setv folder (or out (. (newest-checkpoint RUNS) parent)))
+      [(resume-run text :folder folder :stage stage :preset-name preset :tokenizer tokenizer
+                   :file file #** options)
        "as the run was begun"])
     init-from
       [(tuned-run text init-from :preset-name preset :file file :folder (or out (free-folder text))
                   #** options)
        f"weights from {init-from}"]
     True (do
-      (setv corpus (read-corpus text :tokenizer tokenizer)
+      (setv corpus (read-corpus text :tokenizer (or tokenizer "char"))
             device (.get options "device" (.get file "device" "auto"))
             [name why] (if preset [preset "asked for"] (default-preset corpus device)))
       [(new-run corpus :stage stage :preset-name name :file file
@@ -115,12 +115,12 @@
   "-> Corpus: the file TEXT, or the one that TRAINED was trained on."
   (setv data (get trained.meta "data")
         path (or text (.get data "path")))
-  (unless path
+  (unless (and path (isinstance path str))
     (raise (RequestError f"{trained.path} does not say on what it was trained: name a text")))
-  (unless (.exists (Path path))
+  (unless (os.path.exists path)
     (setv which (if text "" f", on which {trained.path} was trained"))
     (raise (RequestError f"there is no file {path}{which}: name a text")))
-  (setv corpus (read-corpus (str path) :tokenizer trained.tokenizer))
+  (setv corpus (read-corpus path :tokenizer trained.tokenizer))
   (when (and (not text) (!= corpus.sha256 (.get data "sha256")))
     (.print (console) f"{path} has changed since {trained.path} was trained on it" :markup False))
   (check-block-size corpus 1)

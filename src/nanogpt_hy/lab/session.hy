@@ -4,8 +4,9 @@
   (require hyrule [unless]))
 (import  contextlib [contextmanager]
          dataclasses [asdict replace]
+         hashlib
          json
-         math [log]
+         math [inf log]
          pathlib [Path]
          re
          signal
@@ -15,7 +16,7 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.ladder [find-stage]
          nanogpt-hy.lab.checkpoint [load-checkpoint load-weights]
-         nanogpt-hy.lab.corpus [read-corpus]
+         nanogpt-hy.lab.corpus [decode-text read-corpus]
          nanogpt-hy.lab.counting [count-loss]
          nanogpt-hy.lab.device [choose-device]
          nanogpt-hy.lab.evaluation [floor-here loss-floor]
@@ -48,17 +49,19 @@
   "What is trained where no stage is named: the fast GPT, and the course's for the lecture's runs."
   (if (= preset-name "lecture") "gpt" "fast"))
 
+(defn preset-of [name stage]
+  "The values of the preset NAME; of the lecture's also what STAGE's published run had different."
+  (| (preset name) (if (= name "lecture") (. (find-stage stage) lecture) {})))
+
 (defn new-run [text * [stage None] [preset-name None] [file {}] [tokenizer "char"] [folder None]
                #** options]
-  "A Run on the file TEXT: the defaults, overlaid by the preset (of the lecture's: by what the
-  stage's published run had different), FILE (a dict) and OPTIONS."
+  "A Run on the file TEXT: the defaults, overlaid by the preset, FILE (a dict) and OPTIONS."
   (setv corpus (if (isinstance text str) (read-corpus text :tokenizer tokenizer) text)
         options (check-keys "the request" options)
         device (.get options "device" (.get file "device" "auto"))
         name (or preset-name (get (default-preset corpus device) 0))
         stage (or stage (default-stage name))
-        published (if (= name "lecture") (. (find-stage stage) lecture) {})
-        [config train] (configs corpus.tokenizer.vocab-size (preset name) published file options))
+        [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) file options))
   (Run corpus config train :stage stage :folder folder))
 
 ;; Its folder
@@ -108,48 +111,85 @@
 
 ;; Going on
 
-(defn check-same [what asked saved]
-  "RequestError that names where two dicts differ."
+(defn check-same [asked saved]
+  "RequestError that names where two dicts of settings differ."
   (setv differ (lfor  [name value] (.items asked)
                       :if (!= value (.get saved name))
                       f"{(option-name name)} was {(.get saved name)}, not {value}"))
   (when differ
-    (raise (RequestError f"cannot resume with another {what}: {(.join "; " differ)}"))))
+    (raise (RequestError (+ f"cannot resume with other settings: {(.join "; " differ)}: "
+                            "leave that out, or begin a new run without --resume")))))
 
-(defn resume-run [text * folder [stage None] [file {}] #** options]
-  "The Run in FOLDER, where it was saved last. Options of training may change, the text and the
-  model may not."
+(defn marks-of [text]
+  "file name or Corpus -> its path, its file's sha256, how many characters it has."
+  (when (not (isinstance text str))
+    (return [text.path text.sha256 text.characters]))
+  (setv data (files.read-bytes text))
+  [text (.hexdigest (hashlib.sha256 data)) (len (decode-text data text))])
+
+(defn check-same-text [text folder data]
+  "RequestError if TEXT is not the one that the run in FOLDER was trained on, as its DATA say."
+  (setv [path sha256 characters] (marks-of text))
+  (when (!= sha256 (.get data "sha256"))
+    (raise (RequestError
+      (+ f"cannot resume with another text: {folder} was trained on {(.get data "path")} "
+         f"({(.get data "characters")} characters), and {path} ({characters}) is not the same: "
+         "give that text, or begin a new run without --resume")))))
+
+(defn check-same-tokenizer [spec state]
+  "RequestError if SPEC, as --tokenizer has it, asks for another kind than STATE is of."
+  (setv asked (get (.split (or spec "") ":") 0)
+        kind  (.get state "kind"))
+  (when (in asked (- #{"char" "byte" "bpe"} #{kind}))
+    (raise (RequestError (+ f"cannot resume with another tokenizer: --tokenizer was {kind}, not "
+                            f"{spec}: leave it out, or begin a new run without --resume")))))
+
+(defn check-progress [path found]
+  "RequestError if FOUND, which the checkpoint PATH says of the run's progress, cannot be true."
+  (defn number [value [least (- inf)]]
+    (and (in (type value) [int float]) (<= least value)))
+  (setv best (when (isinstance found dict) (.get found "best")))
+  (unless (and (isinstance best dict)
+               (all (gfor  key ["tokens" "seconds" "stale"]  (number (.get found key) 0)))
+               (number (.get found "evaluated") -1)
+               (or (is (.get found "loss" 0) None) (number (.get found "loss")))
+               (or (= best {"val_loss" None  "step" None})
+                   (and (number (.get best "val_loss")) (number (.get best "step") 0))))
+    (raise (RequestError
+      f"{path} cannot be resumed, its record of the run is damaged: train anew without --resume"))))
+
+(defn resume-run [text * folder [stage None] [preset-name None] [tokenizer None] [file {}]
+                  #** options]
+  "The Run in FOLDER, where it was saved last. Options of training may change, the text, the model
+  and the draws may not. The command that began the run asks for what there is already."
   (setv path (/ (Path folder) "last.safetensors"))
   (unless (.exists path)
     (raise (RequestError
       f"{folder} holds no run to resume (no last.safetensors): leave out --resume")))
   (setv [tensors meta] (load-checkpoint path)
-        data (get meta "data")
-        config (read-config GPTConfig (get meta "config") f"{path}")
+        data (get meta "data"))
+  (check-progress path (.get meta "progress"))
+  (check-same-text text folder data)
+  (check-same-tokenizer tokenizer (get meta "tokenizer"))
+  (setv config (read-config GPTConfig (get meta "config") f"{path}")
         train (read-config TrainConfig (get meta "train") f"{path}")
-        asked (| file (check-keys "the request" options))
+        begun (get meta "stage")
+        preset-layer (if preset-name (preset-of preset-name begun) {})
+        asked (| preset-layer file (check-keys "the request" options))
+        fixed #{"seed" "draws" #* (asdict config)})
+  (check-same (| (if stage {"stage" stage} {}) (dfor  k asked  :if (in k fixed)  k (get asked k)))
+              {"stage" begun  #** (asdict train)  #** (asdict config)})
+  (setv train (replace train #** (dfor  [k v] (.items asked)  :if (in k (asdict train))  k v))
         corpus (if (isinstance text str)
                  (read-corpus text :tokenizer (tokenizer-from (get meta "tokenizer")))
-                 text))
-  ;; The command that began the run, with --resume behind it, asks for what there is already.
-  (when (!= corpus.sha256 (.get data "sha256"))
-    (raise (RequestError (+ f"cannot resume with another text: {folder} was trained on "
-                            f"{(.get data "path")} ({(.get data "characters")} characters), and "
-                            f"{corpus.path} ({corpus.characters}) is not the same"))))
-  (when (not-in stage [None (get meta "stage")])
-    (raise (RequestError
-      f"cannot resume with another model: --stage was {(get meta "stage")}, not {stage}")))
-  (check-same "model" (dfor  [k v] (.items asked)  :if (in k (get meta "config"))  k v)
-              (get meta "config"))
-  (check-same "order of draws" (dfor  k ["seed" "draws"]  :if (in k asked)  k (get asked k))
-              (get meta "train"))
-  (setv train (replace train #** (dfor  [k v] (.items asked)  :if (in k (asdict train))  k v))
-        run (Run corpus config train :stage (get meta "stage") :folder folder))
+                 text)
+        run (Run corpus config train :stage begun :folder folder))
   (try
     (restore run tensors (get meta "step") (.get meta "progress"))
     (except [e [KeyError TypeError ValueError RuntimeError IndexError AttributeError]]
       (raise (RequestError
-        f"{path} cannot be resumed: its record of the run is damaged ({e}); train anew") :from e)))
+        (+ f"{path} cannot be resumed, its record of the run is damaged ({(files.short (str e))}): "
+           "train anew without --resume")) :from e)))
   (forget-after run)
   (write-config run)
   run)
@@ -165,7 +205,7 @@
         (except [ValueError]                     ; half a line, from a run that was killed
           (continue)))
       (when (and (isinstance row dict) (!= (.get row "event") "end")
-                 (<= (.get row "step" 0) run.evaluated))
+                 (isinstance (.get row "step" 0) int) (<= (.get row "step" 0) run.evaluated))
         (.append kept line)))
     (write-atomic path (.join "" (gfor  line kept  (+ line "\n"))))))
 
