@@ -74,7 +74,7 @@ def train(
     stage: str | None = None,
     preset: str | None = None,
     config: Path | None = None,
-    tokenizer: str = "char",
+    tokenizer: str | None = None,
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     init_from: Path | None = None,
@@ -95,7 +95,7 @@ def train(
     config
         A TOML file of hyperparameters. It wins over the preset; options win over it.
     tokenizer
-        What a token is: char, byte, or bpe:N for N pieces learned from the text.
+        What a token is: char, byte, or bpe:N for N pieces learned from the text (default: char).
     out
         The run's folder (default: runs/NAME, named after the text).
     resume
