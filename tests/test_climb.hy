@@ -2,6 +2,7 @@
 
 (import  dataclasses [replace]
          json
+         math [log]
          pytest
          torch
          nanogpt-hy.config [PRESETS]
@@ -186,6 +187,14 @@
   (assert (= (get head "difference") (pytest.approx (- (get head "loss") (get bigram "loss")))))
   (assert (is (get bigram "difference") None)))
 
+(defn test-what-the-chain-itself-loses [ab]
+  "Worked out another way: a line of a/b text is settled by where its first b is."
+  (setv corpus (read-corpus ab)
+        lines (.split (.decode corpus.tokenizer (.tolist corpus.val)))
+        bits (sum (gfor  line lines  (min 8 (+ 1 (.count line "a"))))))
+  (assert (= (climb.chain-loss corpus)
+             (pytest.approx (/ (* bits (log 2)) (len corpus.val))))))
+
 (defn test-one-seed-has-no-spread [prose capsys]
   (run-ladder prose :seeds 1 :as-json True)
   (setv found (json.loads (. (.readouterr capsys) out)))
@@ -210,7 +219,7 @@
         dots (lfor  line axes.lines  :if (= (.get-marker line) "o")  (list (.get-xdata line))))
   (assert (= dots (lfor  row (get found "stages")  (get row "losses"))))
   (assert (= (lfor  t axes.texts  (.get-text t))
-             ["sees it all" "sees 3 tokens" "sees 2 tokens" "sees 1 token" "sees nothing"]))
+             ["sees it all" "the chain itself" "sees 3 tokens" "sees 2 tokens" "sees 1 token" "sees nothing"]))
   (assert (.startswith (.read-bytes (/ tmp-path "a.png")) b"\x89PNG"))
   (assert (in "sees 1 token" (.read-text (/ tmp-path "b.svg")))))
 

@@ -10,7 +10,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          dataclasses [asdict dataclass replace]
          hashlib
          json
-         math [isfinite]
+         math [isfinite log]
          os
          pathlib [Path]
          re
@@ -26,7 +26,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.ladder [find-stage STAGES]
          nanogpt-hy.lab.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.counting [count-loss]
-         nanogpt-hy.lab.evaluation [all-of loss-floor mean-loss]
+         nanogpt-hy.lab.evaluation [all-of by-line loss-floor mean-loss]
          nanogpt-hy.lab.markov [floor]
          nanogpt-hy.lab.report [clock console]
          nanogpt-hy.lab.session [default-preset polite-stop read-settings RUNS]
@@ -35,7 +35,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 (setv RUNGS    (lfor  name STAGES  :if (!= name "fast")  name)     ; fast is no step of the lecture
       DROPPING ["dropout" "gpt" "fast"]                            ; the stages with dropout in them
       ORDERS   (range 4)                                           ; of the counting models
-      STEPS    1500                                                ; a small model has learned by then
+      STEPS    1000                                                ; a small model has learned by then
       ;; The lecture's slip is not for comparing stages, gpt's first weights are what it adds, and
       ;; to compile a small model takes longer than to train it.
       OWN      {"scale" "head-size"  "init" "auto"  "compile" "off"}
@@ -222,6 +222,19 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
     (setv before loss))
   out)
 
+(defn chain-loss [corpus]
+  "-> nats per token: what the chain itself, which knows all that can be known, loses on the lines
+  of the validation part. The floor is its mean over all such texts."
+  (setv chain corpus.chain
+        text (.decode corpus.tokenizer (.tolist corpus.val))
+        total 0)
+  (for [line (.split (.removesuffix text "\n") "\n")]
+    (setv at (lfor  c line  (.index chain.chars c))
+          total (+ total (log (get chain.start (get at 0)))
+                   (sum (gfor  [i j] (zip at (cut at 1 None))
+                               (log (get chain.transitions i j)))))))
+  (- (/ total (len corpus.val))))
+
 (defn yardsticks [corpus block-size]
   "-> losses of counting models and exact floors: what the stages can be measured against."
   (setv [train val] [(.numpy corpus.train) (.numpy corpus.val)]
@@ -234,7 +247,9 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
    "floors" (if (is lowest None)
               []
               (+ (lfor  seen ORDERS  {"tokens" seen  "loss" (floor corpus.chain :context seen)})
-                 [{"tokens" None  "loss" lowest}]))})
+                 [{"tokens" None  "loss" lowest}]))
+   "chain" (when (and corpus.chain (by-line corpus block-size))
+             (chain-loss corpus))})
 
 (defn summary [corpus all results]
   "-> JSON: the whole comparison."
@@ -278,7 +293,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (for [row (get found "floors")]
     (.add-row table "floor" f"the best that sees {(seen-words (get row "tokens"))}" ""
               (number (get row "loss"))))
-  (.add-section table)
+  (when (get found "chain")
+    (.add-row table "the chain" "itself, on these very lines" "" (number (get found "chain"))))
   (.add-row table)
   (for [row (get found "stages")]
     (.add-row table (get row "stage") (get row "adds") f"{(get row "parameters") :,}"
@@ -294,14 +310,15 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (.print out (+ f"\nloss: nats per token over the {(get found "val_tokens") :,} tokens of the "
                  f"validation part, after {(get found "steps") :,} steps{spread}; "
                  "change: from the stage above"
-                 (if (get found "floors") "; floor: exact, the mean over all such texts" ""))))
+                 (if (get found "floors") "; floor: exact, the mean over all texts of the chain" ""))))
 
 (defn measured-by [found]
   "summary -> [loss name] of the lines in the picture: floors, or counting models where no floor is
   known; none that stands far from all dots."
   (setv worst (max (gfor  row (get found "stages")  loss (get row "losses")  loss))
-        floors (lfor  row (get found "floors")
-                      [(get row "loss") f"sees {(seen-words (get row "tokens"))}"])
+        floors (+ (lfor  row (get found "floors")
+                         [(get row "loss") f"sees {(seen-words (get row "tokens"))}"])
+                  (if (get found "chain") [[(get found "chain") "the chain itself"]] []))
         counts (lfor  row (get found "counting")
                       [(get row "loss") f"counts, order {(get row "order")}"]))
   (sorted (gfor  line (or floors counts)  :if (<= (get line 0) (* 1.1 worst))  line)))
