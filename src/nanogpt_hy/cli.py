@@ -245,7 +245,7 @@ def ladder(
     seeds
         How often to train each stage, each time from another seed.
     steps
-        Training steps of each run (default: the preset's max-iters, but at most 1500).
+        Training steps of each run (default: the preset's max-iters, but at most 1000).
     stages
         Only these, with commas between: bigram,head,gpt (default: all; fast can be named too).
     preset
