@@ -5,8 +5,46 @@
          torch.nn :as nn
          torch.nn.functional :as F
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.lessons.checks [check-attention-dropout check-causal check-many-heads CHECKS
-                                    must must-be-shaped repeatable same])
+         nanogpt-hy.lessons.checks [check-attention-weights check-block check-causal
+                                    check-feed-forward check-many-heads check-position-wise CHECKS
+                                    must must-be-shaped repeatable same sees-its-past])
+
+
+;;; Lesson 8
+
+(defn check-all-sizes [weigh]
+  "attention-weights, for two head sizes: dividing by 8 is right for one of them by chance."
+  (check-attention-weights weigh)
+  (check-attention-weights weigh :size 256))
+
+
+;;; Lesson 10
+
+(defn [repeatable] check-thought [make]
+  "FeedForward: first that the bend stands in the middle, then all the rest."
+  (setv layer (make 6)
+        x     (torch.randn 2 3 6)
+        y     (layer x))
+  (check-position-wise layer 6)
+  (must (not (same y (layer.narrow (layer.widen x))))
+        "it is linear: without a bend between them two linear layers are no more than one")
+  (must (same y (layer.narrow (F.relu (layer.widen x))))
+        (+ "the output is not narrow(relu(widen(x))): the bend stands between the two layers, where "
+           "there are four times as many channels, and nothing is added"))
+  (check-feed-forward make))
+
+
+;;; Lesson 11
+
+(defn [repeatable] check-whole-block [make]
+  "Block: as in the course, and attention is given x normed."
+  (check-block make)
+  (setv block (make 8 2)
+        x     (torch.randn 2 5 8)
+        large (+ 3 (* 10 x)))
+  (must (torch.allclose (- (block.talk large) large) (- (block.talk x) x) :atol 1e-3)
+        (+ "what attention adds depends on how large x is: give it x normed, then it sees only how "
+           "the channels compare")))
 
 
 ;;; Lesson 13
@@ -82,6 +120,7 @@
   (setv c (GPTConfig :vocab-size 5 :block-size 8 :n-layer 3 :n-head 2 :n-embd 8)
         body (make c))
   (check-causal body 8)
+  (sees-its-past body 8)
   (setv seen (sum (gfor  p (.parameters body)  (.numel p))))
   (must (= seen (sum (gfor  p (.parameters (make c))  (.numel p))))
         "two bodies of one config differ in size")
@@ -126,8 +165,10 @@
 
 (setv EXERCISE-CHECKS
   {#** CHECKS
+   "attention-weights" check-all-sizes
    "many-heads"        check-many-heads
-   "attention-dropout" check-attention-dropout
+   "FeedForward"       check-thought
+   "Block"             check-whole-block
    "CrossAttention"    check-cross-attention
    "freeze"            check-freeze
    "deep-body"         check-deep

@@ -1,12 +1,8 @@
 "Pictures for lessons, as text: they need no colours and fit any terminal."
 
-(setv SHADES " .:-=+*#%@")
-
-(defn shade [x low high]
-  "a number -> a character, darker the larger it is"
-  (if (= low high)
-      (get SHADES 0)
-      (get SHADES (min 9 (int (* 10 (/ (- x low) (- high low))))))))
+(import  rich.console [Console]
+         nanogpt-hy.lab.attention [attention]
+         nanogpt-hy.lab.by-hand [head-by-hand show-by-hand])
 
 (defn visible [char]
   "A character as it can be printed: newlines and blanks get a sign."
@@ -35,6 +31,22 @@
   (.join "\n" (gfor  h (range height 0 -1)
                      (.rstrip (+ f"{(.format label (+ low (* (- high low) (/ h height)))) :>7} |"
                                  (.join "" (gfor  l levels  (if (>= l h) " #" "  "))))))))
+
+(defn attention-pictures [trained prompt]
+  "A Made or Trained model, text -> text: for each layer and head, who listens to whom."
+  (setv model (if (hasattr trained "run") #(trained.run.model trained.run.corpus.tokenizer) trained))
+  (.join "\n\n"
+    (gfor  layer (get (attention model prompt) "layers")
+           head (get layer "heads")
+           (+ f"layer {(get layer "layer")}, head {(get head "head")}\n"
+              (weights-picture (lfor  row (get head "weights")
+                                      (lfor  x row  (if (< x 0.005) 0 x)))
+                               prompt)))))
+
+(defn by-hand-pictures [trained prompt * [head 1]]
+  "Print the tables of attention by hand: q, k, scores, mask, softmax, mix."
+  (show-by-hand (head-by-hand trained prompt :head head)
+                (Console :width 80 :highlight False)))
 
 (defn picture [text]
   "Print a picture."

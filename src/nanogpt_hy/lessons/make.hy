@@ -1,17 +1,21 @@
 "What lessons make: small texts, and stages of the ladder trained on them in seconds."
 
 (import  atexit
+         contextlib [contextmanager]
          dataclasses [dataclass]
          functools [cache]
          pathlib [Path]
          tempfile [TemporaryDirectory]
+         textwrap [shorten]
          torch
          nanogpt-hy.course [generate]
          nanogpt-hy.lab.chain-files [write-chain]
-         nanogpt-hy.lab.evaluation [loss-floor]
+         nanogpt-hy.lab.corpus [read-corpus]
+         nanogpt-hy.lab.evaluation [all-of loss-floor mean-loss]
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lab.markov [ab-chain draw-lines]
-         nanogpt-hy.lab.session [go new-run parameters]
+         nanogpt-hy.lab.session [go new-run parameters tuned-run]
+         nanogpt-hy.lab.trainer [save]
          nanogpt-hy.lessons.lesson [lesson-paths])
 
 (setv SHAPE {"block_size" 16  "n_layer" 3  "n_head" 4  "n_embd" 32  "max_iters" 400
@@ -32,10 +36,10 @@
   (write-atomic path text)
   (str path))
 
-(defn [cache] ab-text [[lines 2,000]]
+(defn [cache] ab-text [[lines 2,000] * [stay 0.5] [seed 1337]]
   "-> the path of LINES of a and b, eight to a line; the chain that drew them lies beside it."
-  (setv chain (ab-chain)
-        path  (write-text f"ab-{lines}" (draw-lines chain lines :seed 1337)))
+  (setv chain (ab-chain :stay stay)
+        path  (write-text f"ab-{lines}-{stay}-{seed}" (draw-lines chain lines :seed seed)))
   (write-chain chain (.with-suffix (Path path) ".toml"))
   path)
 
@@ -59,10 +63,20 @@
   (defn __repr__ [self]
     f"<{self.stage}: {self.parameters} weights, loss {self.loss :.4f}>"))
 
+(defn [contextmanager] one-thread []
+  "Within, torch computes in one thread: models as small as these are done before others wake."
+  (setv threads (torch.get-num-threads))
+  (torch.set-num-threads 1)
+  (try
+    (yield)
+    (finally
+      (torch.set-num-threads threads))))
+
 (defn finish [run]
   "Train RUN to its end, saying nothing; -> Made."
   (setv judged [])
-  (go run :judged (fn [run row] (.append judged row)))
+  (with [_ (one-thread)]
+    (go run :judged (fn [run row] (.append judged row))))
   (when run.stopping
     (raise (KeyboardInterrupt)))
   (setv row (get judged -1))
@@ -76,6 +90,25 @@
         text    (.pop options "text"))
   (.setdefault options "eval_interval" (get options "max_iters"))
   (finish (new-run text :stage stage :preset-name "ab" #** options)))
+
+(defn tuned [trained text #** options]
+  "A copy of a Made model, trained further on the file TEXT: fine-tuning; -> Made."
+  (setv run trained.run
+        run.folder (/ (workshop) f"before-{(id trained)}"))
+  (.mkdir run.folder :exist-ok True)
+  (save run "best")
+  (setv options (| {"max_iters" 100  "device" "cpu"  "compile" "off"  "eval_iters" "all"} options))
+  (finish (tuned-run text run.folder :preset-name "ab" #** options)))
+
+(defn loss-on [text trained]
+  "The loss of a Made or Trained model over all of the validation part of the file TEXT."
+  (setv [model tokenizer size] (if (isinstance trained Made)
+                                   [trained.run.model trained.run.corpus.tokenizer
+                                    trained.run.config.block-size]
+                                   [trained.model trained.tokenizer trained.config.block-size])
+        corpus (read-corpus text :tokenizer tokenizer))
+  (with [_ (one-thread)]
+    (get (mean-loss model (all-of corpus corpus.val size)) 0)))
 
 (defn compare [#* stages #** options]
   "Train STAGES, one after the other, and print a table; -> {stage: loss}."
@@ -94,7 +127,7 @@
 (defn adds [stage]
   "What STAGE adds, short enough for a line."
   (import nanogpt-hy.ladder [STAGES])
-  (cut (. (get STAGES stage) adds) 46))
+  (shorten (. (get STAGES stage) adds) 46 :placeholder " ..."))
 
 (defn written [trained [count 40] * [seed 1] [prompt "\n"]]
   "-> str: what a Made model writes after PROMPT."

@@ -29,6 +29,7 @@ was done."
           self.read   read
           self.page   (or page (Page))
           self.asked  0
+          self.values []                 ; #(step text) of all that was shown
           self.module None))              ; where the blocks are run; made when the first one is
 
   (defn hold [self]
@@ -114,7 +115,8 @@ was done."
       (.code self.page step.text)
       (.flush sys.stdout)
       (setv value (value-of step self.module))
-      (unless (or (is value None) (is step.claim None))
+      (unless (is step.claim None)
+        (.append self.values #(step (in-words value)))
         (.value self.page (in-words value))))
     (.gap self.page))
 
