@@ -209,7 +209,7 @@
   (for [stage climb.RUNGS]
     (assert (in f"\n{stage} " out)))
   (assert (in "floor         the best that sees 1 token" out))
-  (assert (in "12 stages with 1 seeds each: 12 runs of 2 steps" err))
+  (assert (in "12 stages, 1 seed each: 12 runs of 2 steps" err))
   (assert (in "will take about" err)))
 
 (defn test-the-picture-has-a-dot-a-seed-and-a-line-a-floor [ab tmp-path capsys]

@@ -195,8 +195,9 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   "Say what is about to be done and how long it will take."
   (setv train (. (get all 0) train)
         config (. (get all 0) config)
-        stages (len (sfor  rung all  rung.stage)))
-  (.print out (+ f"{stages} stages with {(// (len all) stages)} seeds each: {(len all)} runs "
+        stages (len (sfor  rung all  rung.stage))
+        seeds (// (len all) stages))
+  (.print out (+ f"{stages} stages, {seeds} seed{(if (= seeds 1) "" "s")} each: {(len all)} runs "
                  f"of {train.max-iters :,} steps, {train.batch-size} windows of {config.block-size} "
                  f"tokens a step, learning rate {train.learning-rate}") :markup False)
   (when (< (len todo) (len all))
