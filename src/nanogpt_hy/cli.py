@@ -290,6 +290,59 @@ def ladder(
 
 
 @app.command
+def export(
+    ckpt: Path,
+    out: Path,
+    /,
+    *,
+    to: Literal["nanogpt", "huggingface"],
+):
+    """Write a checkpoint in another program's format, with its tokenizer beside it.
+
+    Parameters
+    ----------
+    ckpt
+        A checkpoint or a run's folder.
+    out
+        The folder to write into: a new or an empty one.
+    to
+        nanogpt: ckpt.pt and meta.pkl. huggingface: config.json, model.safetensors and tokenizer.json,
+        as transformers' GPT2LMHeadModel reads them.
+    """
+    from nanogpt_hy.lab.exchange import export_checkpoint
+
+    for line in export_checkpoint(ckpt, to, out):
+        print(line)
+
+
+@app.command(name="import")
+def import_(
+    source: Path,
+    /,
+    *,
+    out: Path | None = None,
+    tokenizer: str | None = None,
+    text: Path | None = None,
+):
+    """Read another program's GPT as a run of ours, ready for sample, eval and inspect.
+
+    Parameters
+    ----------
+    source
+        nanoGPT's ckpt.pt, or a folder with a GPT-2 as transformers keeps it.
+    out
+        The run's folder (default: runs/NAME, named after the source).
+    tokenizer
+        Where its tokens are, if not beside it: a folder, a tokenizer.json, a meta.pkl, or byte.
+    text
+        The text that it was trained on, to take the characters from.
+    """
+    from nanogpt_hy.lab.exchange import import_checkpoint
+
+    print(import_checkpoint(source, out, tokenizer=tokenizer, text=text))
+
+
+@app.command
 def show(
     name: str,
     /,
@@ -311,6 +364,36 @@ def show(
     from nanogpt_hy.lab.twin import show_piece
 
     return show_piece(name, python=python, macroexpand=macroexpand)
+
+
+@app.command
+def lesson(
+    number: str | None = None,
+    /,
+    *,
+    no_input: Annotated[bool, Parameter(negative="")] = False,
+    exercise: Annotated[
+        list[Path] | None, Parameter(consume_multiple=(0, 1), negative="")
+    ] = None,
+    check: Path | None = None,
+):
+    """Learn how a GPT works: guess, see, look inside, change, make.
+
+    Parameters
+    ----------
+    number
+        A lesson's number or name. Left out, all lessons are listed, with your progress.
+    no_input
+        Run straight through: nothing is asked, all is told.
+    exercise
+        Write the lesson's exercise to a new file (default: lesson-NUMBER-NAME.hy).
+    check
+        Check what you made of the exercise in this file.
+    """
+    from nanogpt_hy.lessons.run import lesson
+
+    file = None if exercise is None else str([*exercise, ""][0])
+    return lesson(number, no_input=no_input, exercise=file, check_path=check)
 
 
 @app.command
@@ -347,6 +430,82 @@ def handmade(
     from nanogpt_hy.lab.handmade import command
 
     return command(name, out=out, stay=stay, length=length)
+
+
+@app.command
+def inspect(
+    what: Literal["attention", "next", "positions", "loss", "embeddings", "chain", "truth"],
+    /,
+    *,
+    ckpt: Path | None = None,
+    prompt: str | None = None,
+    text: str | None = None,
+    layer: int | None = None,
+    head: int | None = None,
+    by_hand: Annotated[bool, Parameter(negative="")] = False,
+    temperature: float | None = None,
+    top_k: int | None = None,
+    top_p: float | None = None,
+    tolerance: float | None = None,
+    baby: Annotated[bool, Parameter(negative="")] = False,
+    chain: Path | None = None,
+    png: Path | None = None,
+    svg: Path | None = None,
+    html: Path | None = None,
+    dot: Path | None = None,
+    json: Annotated[bool, Parameter(negative="")] = False,
+):
+    """See inside a trained model.
+
+    Parameters
+    ----------
+    what
+        attention: who looks at whom. next: what may come next. positions: loss along the context.
+        loss: the training's curves. embeddings: tokens and positions as points. chain: a small
+        model as a finite-state machine. truth: beside the chain that the text comes from, or
+        beside what was counted.
+    ckpt
+        A checkpoint or a run's folder (default: the newest run).
+    prompt
+        For attention and next: the text that the model reads (default: the beginning of the
+        validation part).
+    text
+        For positions, loss and truth: the text (default: the one that the model was trained on).
+    layer
+        For attention: only this layer, counted from 1.
+    head
+        For attention: only this head of a layer, counted from 1.
+    by_hand
+        For attention: one head in tables that can be checked with a pencil.
+    temperature
+        For next: as in sample.
+    top_k
+        For next: as in sample.
+    top_p
+        For next: as in sample.
+    tolerance
+        For chain: states whose probabilities differ by no more are alike (default: 0.02).
+    baby
+        Train Karpathy's baby GPT first, which takes seconds, and look at that.
+    chain
+        For truth: the chain, a TOML file as `data` writes them.
+    png
+        Draw it as a PNG file.
+    svg
+        Draw it as an SVG file.
+    html
+        Write all that can be shown of the model on one page, to be opened in a browser.
+    dot
+        For chain: write the machine as a graph in the DOT language.
+    json
+        Print what was found out as one JSON object.
+    """
+    from nanogpt_hy.lab.inspect import inspect
+
+    return inspect(what, ckpt=ckpt, baby=baby, as_json=json, png=png, svg=svg, html=html,
+                   prompt=prompt, text=text, layer=layer, head=head, by_hand=by_hand,
+                   temperature=temperature, top_k=top_k, top_p=top_p, tolerance=tolerance,
+                   chain=chain, dot=dot)
 
 
 data = App(name="data", help="Make texts whose every probability is known.")

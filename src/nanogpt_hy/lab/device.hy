@@ -5,6 +5,10 @@
          torch
          nanogpt-hy.errors [RequestError])
 
+;; Said explicitly, the number of threads stays what it is: MKL is then not allowed to take fewer of
+;; them now and then, which would change the order of sums and with it the last bits of a run.
+(torch.set-num-threads (torch.get-num-threads))
+
 (defn choose-device [name]
   "auto, cpu, cuda, cuda:1 or mps -> torch.device, reason."
   (setv cuda (torch.cuda.is-available)

@@ -181,7 +181,9 @@
               {"stage" begun  #** (asdict train)  #** (asdict config)})
   (setv train (replace train #** (dfor  [k v] (.items asked)  :if (in k (asdict train))  k v))
         corpus (if (isinstance text str)
-                 (read-corpus text :tokenizer (tokenizer-from (get meta "tokenizer")))
+                 (read-corpus text :tokenizer (tokenizer-from (get meta "tokenizer")
+                                                    :vocab-size config.vocab-size
+                                                    :source f"{path}"))
                  text)
         run (Run corpus config train :stage begun :folder folder))
   (try

@@ -23,4 +23,8 @@
         make (fn [] (build-model (get meta "stage") config))
         model (restore-model make tensors :device device))
   (.eval model)
-  (Trained path model (tokenizer-from (get meta "tokenizer")) config meta))
+  (Trained path
+           model
+           (tokenizer-from (get meta "tokenizer") :vocab-size config.vocab-size :source f"{path}")
+           config
+           meta))
