@@ -51,4 +51,6 @@ His notebook, GPT as a finite-state Markov chain, is of April 2023
     (.step optimizer)
     (.append losses (.item loss)))
   (.eval model)
-  [(Trained (Path "the baby GPT") model tokenizer CONFIG {"stage" "fast"  "step" steps}) losses])
+  [(Trained (Path "the baby GPT") model tokenizer CONFIG
+            {"stage" "fast"  "step" steps  "data" {}})
+   losses])

@@ -5,6 +5,7 @@ Each has the question that it answers above it, and axes in the text's own chara
 (import  math [cos pi sin]
          textwrap
          matplotlib [rc-context]
+         matplotlib.font-manager [findfont get-font]
          matplotlib.patches [Circle FancyArrowPatch]
          nanogpt-hy.lab.machine [state-name]
          nanogpt-hy.lab.plots [COLOURS FAINT INK new-figure STYLE])
@@ -23,7 +24,7 @@ Each has the question that it answers above it, and axes in the text's own chara
 (defn figure-with [data width height]
   "A figure with the question above."
   (setv figure (new-figure width height)
-        lines (textwrap.wrap (get data "question") (int (* width 12))))
+        lines (textwrap.wrap (plain (get data "question")) (int (* width 12))))
   (.suptitle figure (.join "\n" lines) :x 0.01 :ha "left" :fontsize 11)
   figure)
 
@@ -33,8 +34,11 @@ Each has the question that it answers above it, and axes in the text's own chara
   (.set-tick-params axis :length 0 :labelfontfamily "monospace"))
 
 (defn plain [label]
-  "str -> str: matplotlib reads what stands between dollar signs as a formula."
-  (.replace label "$" r"\$"))
+  "str -> str: fit for matplotlib, which reads what stands between dollar signs as a formula, and
+  whose font does not have every character: those become numbers."
+  (setv font (get-font (findfont "DejaVu Sans Mono")))
+  (.replace (.join "" (gfor  c label  (if (.get-char-index font (ord c)) c f"U+{(ord c) :04X}")))
+            "$" r"\$"))
 
 (defn squares [axes rows columns values]
   "A table of numbers from 0 to 1 as squares; those of a small table are written in them, in

@@ -10,7 +10,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
          torch
          nanogpt-hy.errors [RequestError UserError]
          nanogpt-hy.lab.attention [attention]
-         nanogpt-hy.lab.baby [baby-gpt TEXT]
+         nanogpt-hy.lab.baby [baby-gpt CONFIG TEXT]
          nanogpt-hy.lab.chain-files [read-chain]
          nanogpt-hy.lab.commands [judged-text]
          nanogpt-hy.lab.files [write-atomic]
@@ -59,20 +59,12 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
 
 ;;; Finding out
 
-(defn text-of [trained text]
-  "-> Corpus: what TRAINED is held against."
-  (when (not (get trained.meta "data"))
-    (raise (RequestError f"{trained.path} was not trained on a file: name a --text")))
-  (judged-text trained text))
-
 (defn prompt-of [trained prompt]
   "The PROMPT, or a piece of the text's validation part."
   (when (is-not prompt None)
     (return prompt))
-  (when (not (.get trained.meta "data"))
-    (return TEXT))
   (try
-    (setv corpus (text-of trained None))
+    (setv corpus (judged-text trained None))
     (except [e UserError]
       (raise (RequestError "there is no text to take a prompt from: give one, --prompt TEXT")
              :from e)))
@@ -101,7 +93,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
   "-> dict: the plain data of the kind WHAT."
   (setv option (fn [#* names] (dfor  n names  :if (in n request)  n (get request n)))
         prompt (fn [] (prompt-of trained (.get request "prompt")))
-        text   (fn [] (text-of trained (.get request "text"))))
+        text   (fn [] (judged-text trained (.get request "text"))))
   (match what
     "attention"  (attention trained (prompt) #** (option "layer" "head"))
     "next"       (next-characters trained (prompt) #** (option "temperature" "top_k" "top_p"))
@@ -141,7 +133,8 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
   (write-atomic path
     (page-of found :title f"Inside {trained.path}" :missing missing
              :about (+ f"stage {(get meta "stage")}, step {(get meta "step") :,}: "
-                       f"{c.n-layer} layers, {c.n-head} heads, {c.n-embd} channels, context {c.block-size}, "
+                       f"{c.n-layer} layers, {c.n-head} heads, {c.n-embd} channels, "
+                       f"context {c.block-size}, "
                        f"{trained.tokenizer.vocab-size :,} tokens"))))
 
 (defn write-picture [path data]
@@ -150,7 +143,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
           nanogpt-hy.lab.plots [save-figure])
   (save-figure (figure-of data) path))
 
-(defn opened [what ckpt baby]
+(defn opened [ckpt baby]
   "-> Trained: the checkpoint's, or a baby GPT, just trained."
   (unless baby
     (return (open-model ckpt)))
@@ -165,7 +158,9 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
         files (dfor  [k v] [["png" png] ["svg" svg] ["html" html]]  :if v  k v))
   (check-options what [#* request #* files])
   (check-names files)
-  (setv trained (opened what ckpt baby))
+  (setv trained (opened ckpt baby))
+  (when baby
+    (.setdefault request "prompt" (cut TEXT CONFIG.block-size)))
   (when (in "by_hand" request)
     (return (show-by-hand trained request)))
   (when html

@@ -10,7 +10,8 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
          matplotlib [rc-context]
          nanogpt-hy.lab.figures [figure-of]
          nanogpt-hy.lab.machine [state-name]
-         nanogpt-hy.lab.plots [STYLE])
+         nanogpt-hy.lab.plots [STYLE]
+         nanogpt-hy.lab.subject [shown])
 
 (setv TEMPLATE (/ (. (Path __file__) parent) "page.html.j2")
       TITLES {"positions" "Loss by position"  "loss" "Training"  "embeddings" "Embeddings"
@@ -29,9 +30,11 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
     (.savefig figure out :format "svg" :transparent True :metadata {"Date" None}))
   (setv text (.decode (.getvalue out) "utf-8")
         text (cut text (.index text "<svg") None))
-  (for [[pattern new] [[r" id=\"([^\"]+)\""          (+ " id=\"" name r"-\1\"")]
-                       [r"url\(#([^)]+)\)"           (+ "url(#" name r"-\1)")]
-                       [r"xlink:href=\"#([^\"]+)\""  (+ "href=\"#" name r"-\1\"")]
+  (for [[pattern new] [[" id=\"image[^\"]*\""           ""]          ; equal images have equal ids
+                       ["( id=\")"                    f"\\1{name}-"]
+                       [r"(url\(#)"                   f"\\1{name}-"]
+                       ["xlink:href=\"#"              f"href=\"#{name}-"]
+                       ["xlink:href="                 "href="]
                        [r"#222222\b"                 "currentColor"]
                        [r"#ffffff\b"                 "var(--paper)"]
                        [r"<metadata>.*?</metadata>"  ""]]]
@@ -112,6 +115,10 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
             (| (dfor  key ["context" "tokens" "temperature" "top_k" "top_p"]  key (get next key))
                {"logits" (rounded (get next "logits") 5)}))})
 
+(defn printable [text]
+  "str -> str: what cannot be printed, as escapes."
+  (.join "" (gfor  c text  (if (or (.isprintable c) (in c "\n\t")) c (shown c)))))
+
 (defn page-of [all-data * [title "A model"] [about ""] [missing []]]
   "[plain data] -> str: the page. MISSING: lines that say what is not on it and why."
   (setv parts (dfor  data all-data  (get data "kind") data)
@@ -119,6 +126,7 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
                                  :trim-blocks True :lstrip-blocks True)
         template (.from-string environment (.read-text TEMPLATE :encoding "utf-8")))
   (.render template
-    :title title  :about about  :missing missing  :data (script-data parts)
+    :title (printable title)  :about (printable about)  :missing (list (map printable missing))
+    :data (script-data parts)
     :attention (.get parts "attention")  :next (.get parts "next")
     :pictures (lfor  data all-data  :if (in (get data "kind") TITLES)  (picture data))))

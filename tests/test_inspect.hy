@@ -1,0 +1,405 @@
+"Inside a model, as plain data: what is said of it is what it does."
+
+(import  itertools [product]
+         json
+         math [log]
+         numpy :as np
+         pytest
+         torch
+         torch.nn :as nn
+         torch.testing [assert-close]
+         hypothesis [given :as law strategies :as st]
+         chains [near refused]
+         subjects [small small-run TALKING]
+         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.course [Head]
+         nanogpt-hy.errors [WorkError]
+         nanogpt-hy.fast [from-course]
+         nanogpt-hy.ladder [STAGES]
+         nanogpt-hy.lab.attention [attention talkers]
+         nanogpt-hy.lab.baby [baby-gpt]
+         nanogpt-hy.lab.evaluation [all-of mean-loss]
+         nanogpt-hy.lab.handmade [handmade]
+         nanogpt-hy.lab.inspect [inspect]
+         nanogpt-hy.lab.losses [as-corpus loss-by-position loss-curve]
+         nanogpt-hy.lab.machine [by-doubling by-elimination dot machine merged
+                                 transition-matrix]
+         nanogpt-hy.lab.markov [ab-chain floors-by-context window-floor]
+         nanogpt-hy.lab.outlook [embeddings next-characters projected]
+         nanogpt-hy.lab.subject [labels logits-of prompt-ids shown subject]
+         nanogpt-hy.lab.tokenizers [make-tokenizer]
+         nanogpt-hy.lab.truth [divergence truth])
+
+(defn [(pytest.fixture :scope "module")] trained [tmp-path-factory]
+  (small-run (.mktemp tmp-path-factory "runs")))
+
+(defn weights [data]
+  "-> (layers heads T T)"
+  (torch.tensor (lfor  layer (get data "layers")
+                       (lfor  head (get layer "heads")  (get head "weights")))))
+
+;; Subjects and labels
+
+(defn test-labels-show-every-character []
+  (assert (= (shown "a b\n\t\x1b$") "a␣b↵⇥\\x1b$"))
+  (assert (= (labels (make-tokenizer "char" "a \n") [0 1 2]) ["↵" "␣" "a"]))
+  (setv bytes (make-tokenizer "byte" ""))
+  (assert (= (labels bytes (.encode bytes "aß")) ["a" "#195" "#159"])))
+
+(defn test-a-subject-is-a-model-and-its-tokenizer []
+  (setv [model tokenizer] (small "gpt"))
+  (assert (= (. (subject #(model tokenizer)) block-size) 6))
+  (assert (= (. (subject model tokenizer) block-size) 6))
+  (assert (is (. (subject #* (small "bigram")) block-size) None))
+  (with [_ (refused "tokenizer")] (subject model))
+  (with [_ (refused "the prompt" "'x' at 1")] (attention #(model tokenizer) "ax"))
+  (with [_ (refused "prompt is empty")] (attention #(model tokenizer) "")))
+
+(defn test-a-long-prompt-loses-its-beginning []
+  (setv about (subject #* (small "gpt")))
+  (assert (= (prompt-ids about "abababab") [(.encode about.tokenizer "ababab") 2]))
+  (assert (= (get (attention about "abababab") "left_out") 2)))
+
+;; Attention
+
+(defn [(pytest.mark.parametrize "scale" ["head-size" "n-embd"])
+       (pytest.mark.parametrize "stage" TALKING)]
+      test-rows-are-shares-of-the-past [stage scale]
+  (setv data (attention (small stage :scale scale) "aab\nb")
+        w (weights data))
+  (json.dumps data :allow-nan False)
+  (assert (= (get data "tokens") ["a" "a" "b" "↵" "b"]))
+  (assert-close (.sum w -1) (torch.ones (cut w.shape 3)))
+  (assert (torch.equal w (.tril w)))
+  (when (= stage "average")
+    (assert-close (get w 0 0 -1) (torch.full [5] 0.2)))
+  (when (!= stage "average")
+    (assert (> (.max (get w 0 0 -1)) 0.25))))
+
+(defn test-stages-that-do-not-talk-say-so []
+  (assert (= (set TALKING) (sfor  name STAGES  :if (talkers (get (small name) 0))  name)))
+  (with [_ (refused "no attention" "average")] (attention (small "bigram") "ab")))
+
+(defn test-the-course-and-the-fast-model-show-the-same []
+  (setv [model tokenizer] (small "gpt")
+        c (GPTConfig :vocab-size 3 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
+        fast (from-course model c))
+  (assert-close (weights (attention #(model tokenizer) "abba\n"))
+                (weights (attention #(fast tokenizer) "abba\n"))))
+
+(defn test-by-the-formula-of-the-paper []
+  (setv [model tokenizer] (small "head")
+        data (attention #(model tokenizer) "ab\na")
+        head model.body)
+  (with [_ (torch.no-grad)]
+    (setv x (model.embed (torch.tensor [(.encode tokenizer "ab\na")]))
+          scores (/ (@ (head.query x) (.transpose (head.key x) 1 2)) (** 8 0.5))
+          wanted (.softmax (.masked-fill scores (.triu (torch.ones 4 4 :dtype torch.bool) 1)
+                                         (- torch.inf)) -1)))
+  (assert-close (get (weights data) 0) wanted))
+
+(defn test-the-slip-of-the-lecture-softens []
+  "Scores divided by a larger root: the same order in each row, nearer to equal parts."
+  (setv plain (weights (attention (small "multi-head") "aab\nb"))
+        slipped (weights (attention (small "multi-head" :scale "n-embd") "aab\nb")))
+  (assert (torch.equal (.argmax plain -1) (.argmax slipped -1)))
+  (assert (> (.max (get plain 0 0 4)) (.max (get slipped 0 0 4)))))
+
+(defn test-weights-that-were-not-used-are-never-shown []
+  (setv [model tokenizer] (small "gpt")
+        head (next (gfor  m (.modules model)  :if (isinstance m Head)  m)))
+  (.register-forward-hook head (fn [part inputs output] (* 2 output)))
+  (with [_ (pytest.raises WorkError :match "^[^\n]*cannot be shown[^\n]*$")]
+    (attention #(model tokenizer) "ab")))
+
+(defn test-looking-leaves-no-trace []
+  (setv [model tokenizer] (small "dropout" :dropout 0.5))
+  (.train model)
+  (setv first (attention #(model tokenizer) "aab"))
+  (assert (= first (attention #(model tokenizer) "aab")))      ; nothing dropped out
+  (assert (all (gfor  m (.modules model)  m.training)))
+  (assert (not-in True (lfor  m (.modules model)  (bool m._forward-hooks)))))
+
+(defn test-layers-and-heads-count-from-1 []
+  (setv about (small "gpt")
+        one (attention about "aab" :layer 2 :head 1))
+  (assert (= (lfor  l (get one "layers")  [(get l "layer") (len (get l "heads"))]) [[2 1]]))
+  (assert (= (get one "layers" 0 "heads" 0)
+             (get (attention about "aab") "layers" 1 "heads" 0)))
+  (for [wrong [0 3 -1]]
+    (with [_ (refused f"--layer is {wrong}" "has 2")] (attention about "aab" :layer wrong))
+    (with [_ (refused f"--head is {wrong}" "has 2")] (attention about "aab" :head wrong))))
+
+;; The next token
+
+(defn test-the-next-token-is-the-models []
+  (setv about (subject #* (small "fast"))
+        data (next-characters about "aab" :temperature 0.5 :top-k 2)
+        logits (get (logits-of about [(.encode about.tokenizer "aab")]) 0 -1))
+  (json.dumps data :allow-nan False)
+  (assert-close (torch.tensor (get data "before")) (.softmax logits -1))
+  (assert (= (.count (get data "after") 0.0) 1))
+  (assert (= (np.shape (get data "logits")) #(3 3)))
+  (assert (near (get data "entropy")
+                (- (sum (gfor  p (get data "before")  (* p (log p))))) :within 1e-5))
+  (with [_ (refused "--top-p is 2")] (next-characters about "a" :top-p 2)))
+
+;; Losses
+
+(defn test-losses-by-position-average-to-the-loss [trained]
+  (setv path (str (/ (. trained path parent parent) "ab.txt"))
+        corpus (as-corpus path trained.tokenizer)
+        data (loss-by-position trained path))
+  (assert (= (get data "unit") "line"))
+  (assert (= (get data "positions" -1) "↵"))
+  (assert (near (np.mean (get data "loss"))
+                (get (mean-loss trained.model (all-of corpus corpus.val 16)) 0) :within 1e-5))
+  (assert (= (len (get data "floor")) 9))
+  (assert (= (set (get data "counting")) #{"0" "1" "2" "3"})))
+
+(defn test-windows-have-the-floors-of-their-contexts [trained]
+  (setv path (str (/ (. trained path parent parent) "ab.txt"))
+        [model tokenizer] (small "gpt" :block-size 5)
+        data (loss-by-position #(model tokenizer) path :windows 50))
+  (assert (= (get data "unit") "window"))
+  (assert (= (get data "floor") (cut (floors-by-context (ab-chain)) 1 6)))
+  (assert (near (np.mean (get data "floor")) (window-floor (ab-chain) 5))))
+
+(defn test-the-curve-of-a-run [trained]
+  (setv data (loss-curve (. trained path parent)))
+  (assert (= (get data "steps") [0 10 20]))
+  (assert (= (len (get data "train")) (len (get data "val")) 3))
+  (assert (= (get data "yardsticks") {})))
+
+(defn test-metrics-are-read-with-suspicion [tmp-path]
+  (with [_ (refused "no metrics.jsonl")] (loss-curve tmp-path))
+  (setv path (/ tmp-path "metrics.jsonl")
+        row "{\"event\": \"eval\", \"step\": 0, \"train_loss\": 1, \"val_loss\": 2}")
+  (.write-text path (+ row "\nnonsense\n[1]\n" (* "[" 5000) "\n{\"event\": \"ev"))
+  (assert (= (get (loss-curve tmp-path) "val") [2]))
+  (.write-text path (.replace row "2" "NaN"))
+  (with [_ (refused "val_loss = nan")] (loss-curve tmp-path))
+  (.write-text path "")
+  (with [_ (refused "no evaluation yet")] (loss-curve tmp-path)))
+
+;; Embeddings
+
+(defn test-a-plane-keeps-what-lies-in-a-plane []
+  (setv flat (torch.randn 7 2 :generator (.manual-seed (torch.Generator) 0))
+        [turn _] (torch.linalg.qr (torch.randn 5 5 :generator (.manual-seed (torch.Generator) 1)))
+        [points shares] (projected (+ 3 (@ flat (cut turn 2)))))
+  (assert-close (torch.cdist points points) (.double (torch.cdist flat flat))
+                :rtol 1e-3 :atol 1e-3)
+  (assert (near (float (.sum shares)) 1 :within 1e-6)))
+
+(defn [(pytest.mark.parametrize #("stage" "tables") [#("bigram" 1) #("embedding" 1) #("gpt" 2)
+                                                     #("fast" 2)])]
+      test-each-stage-has-its-tables [stage tables]
+  (setv data (embeddings (small stage)))
+  (json.dumps data :allow-nan False)
+  (assert (= (len (get data "groups")) tables))
+  (assert (= (get data "groups" 0 "labels") ["↵" "a" "b"]))
+  (setv cosines (np.array (get data "groups" 0 "cosines")))
+  (assert (np.allclose (np.diag cosines) 1))
+  (assert (np.allclose cosines (. cosines T))))
+
+;; Machines
+
+(defclass LastToken [nn.Module]
+  "What comes next depends on the last token alone, though there are positions."
+  (defn __init__ [self rows block-size]
+    (.__init__ (super))
+    (setv self.token (nn.Embedding (len rows) (len rows))
+          self.position (nn.Embedding block-size 1))
+    (with [_ (torch.no-grad)]
+      (.copy_ self.token.weight (.log (torch.tensor rows))))
+    None)
+  (defn forward [self ids]
+    (self.token ids)))
+
+(setv ROWS [[0.1 0.2 0.7] [0.3 0.3 0.4] [0.8 0.1 0.1]])
+
+(defn test-a-machine-has-every-context []
+  (setv about (small "gpt" :block-size 3)
+        data (machine about)
+        names (lfor  t [1 2 3]  c (product "↵ab" :repeat t)  (.join "" c))
+        states (get data "states"))
+  (json.dumps data :allow-nan False)
+  (assert (= (lfor  s states  (get s "context")) names))
+  (for [s states
+        [token to] (zip "↵ab" (get s "to"))]
+    (assert (= (get names to) (cut (+ (get s "context") token) -3 None))))
+  (setv asked (next-characters about "ab\n")
+        there (get states (.index names "ab↵")))
+  (assert (np.allclose (get there "next") (get asked "before") :atol 1e-6)))
+
+(defn test-where-a-machine-is-in-the-long-run []
+  (setv data (machine (small "gpt" "ab" :block-size 4))
+        states (get data "states")
+        p (np.array (lfor  s states  (get s "next")))
+        to (np.array (lfor  s states  (get s "to")))
+        often (np.array (lfor  s states  (get s "stationary"))))
+  (assert (near (.sum often) 1))
+  (assert (np.allclose (@ often (transition-matrix p to)) often :atol 1e-12))
+  (assert (near (get data "entropy_rate")
+                (- (.sum (* (get often #((slice None) None)) p (np.log p)))) :within 1e-9))
+  ;; Each token is as frequent as the states that end in it.
+  (setv ends-in-b (sum (gfor  s states  :if (.endswith (get s "context") "b")
+                              (get s "stationary"))))
+  (assert (near (get (@ often p) 1) ends-in-b)))
+
+(defn [(law (st.integers 1 8) (st.integers 0 1000))] test-two-ways-to-the-long-run [n seed]
+  (setv draws (np.random.default-rng seed)
+        matrix (** (.random draws #(n n)) 4)
+        matrix (/ matrix (.sum matrix :axis 1 :keepdims True))
+        out (by-elimination matrix))
+  (assert (np.allclose (@ out matrix) out :atol 1e-10))
+  (assert (np.allclose out (by-doubling matrix (/ (np.ones n) n)) :atol 1e-8)))
+
+(defn test-a-chain-that-falls-apart []
+  (setv apart (np.array [[0.5 0.5 0] [0 1.0 0] [0 0 1.0]]))
+  (assert (is (by-elimination apart) None))
+  (assert (np.allclose (by-doubling apart (/ (np.ones 3) 3)) [0 (/ 2 3) (/ 1 3)])))
+
+(defn test-states-that-behave-alike-are-one []
+  (setv tokenizer (make-tokenizer "char" "ab\n")
+        data (machine #((LastToken ROWS 3) tokenizer) :tolerance 1e-6))
+  (assert (= (len (get data "states")) 39))
+  (assert (= (len (get data "merged")) 3))
+  (for [group (get data "merged")]
+    (assert (= 1 (len (sfor  c (get group "contexts")  (get c -1)))))
+    (assert (= (get group "to") [0 1 2])))
+  (setv often (lfor  g (get data "merged")  (get g "stationary")))
+  (assert (np.allclose (@ (np.array often) (np.array ROWS)) often :atol 1e-6)))
+
+(defn test-the-same-probabilities-are-not-enough []
+  "Two states look alike until their successors are told apart."
+  (setv p  (np.array [[1.0 0.0] [1.0 0.0] [0.5 0.5] [0.9 0.1]])
+        to (np.array [[2 0] [3 0] [2 2] [3 3]]))
+  (assert (= (.tolist (merged p to 0.01)) [0 1 2 3]))
+  (setv (get to #(1 0)) 2)
+  (assert (= (.tolist (merged p to 0.01)) [0 0 1 2]))
+  (setv (get to #(1 1)) 3)                  ; where what never comes would lead does not count
+  (assert (= (.tolist (merged p to 0.01)) [0 0 1 2])))
+
+(defn test-machines-have-a-limit []
+  (with [_ (refused "3 tokens" "block size 8" "3^8" "--block-size 6 or less")]
+    (machine (small "gpt" :block-size 8)))
+  (with [_ (refused "--tolerance is -1")] (machine (small "gpt") :tolerance -1))
+  (assert (= (len (get (machine (small "bigram")) "states")) 3)))
+
+(defn test-dot-text []
+  (setv text (dot (machine (small "gpt" "\"\\" :block-size 2)))
+        lines (.splitlines text))
+  (assert (= (get lines 0) "digraph machine {"))
+  (assert (= (get lines -1) "}"))
+  (assert (in "\\\"" text))
+  (for [line lines]                         ; quotes come in pairs, those that are escaped left out
+    (setv bare (.replace (.replace line "\\\\" "") "\\\"" ""))
+    (assert (= 0 (% (.count bare "\"") 2)))))
+
+(defn test-the-baby-gpt []
+  "Karpathy's notebook has 12,656 parameters and a loss of 0.46998 after 50 steps."
+  (setv before (torch.get-rng-state)
+        [baby losses] (baby-gpt :steps 300)
+        floor (/ (log 2) 2))
+  (assert (torch.equal before (torch.get-rng-state)))
+  (assert (= 12656 (sum (gfor  w (.parameters baby.model)  (.numel w)))))
+  (assert (near (get losses 49) 0.46998 :within 5e-5))
+  (assert (< floor (get losses -1) (+ floor 0.005)))
+  (setv states (dfor  s (get (machine baby) "states")  (get s "context") s))
+  (assert (near (get states "111" "stationary") 0.4 :within 0.01))      ; as in 11110 11110 11110
+  (assert (near (get states "111" "next" 0) 0.5 :within 0.01))
+  (assert (< (get states "000" "stationary") 0.001)))
+
+;; Truth
+
+(defn test-a-model-that-is-the-chain []
+  (setv data (truth (handmade "ab") :chain (ab-chain)))
+  (json.dumps data :allow-nan False)
+  (assert (< (get data "kl") 1e-6))
+  (assert (near (get data "floor") (get (floors-by-context (ab-chain)) -1)))
+  (assert (np.allclose (get data "transitions" "true") (get data "transitions" "model")
+                       :atol 1e-5))
+  (assert (near (get data "share") 1)))
+
+(defn test-what-is-lost-is-floor-and-divergence [trained]
+  (setv path (str (/ (. trained path parent parent) "ab.txt"))
+        data (truth trained :text path)
+        contexts (get data "contexts"))
+  (assert (= (get data "against") "chain"))
+  (assert (near (get data "loss") (+ (get data "floor") (get data "kl"))))
+  (assert (near (sum (gfor  c contexts  (* (get c "weight") (get c "kl")))) (get data "kl")))
+  (assert (near (np.mean (get data "by_position" "loss")) (get data "loss")))
+  (for [c contexts]
+    (assert (>= (get c "kl") 0))
+    (assert (near (sum (get c "true")) 1))))
+
+(defn test-what-it-loses-is-what-evaluation-finds [trained]
+  "Lines drawn without end lose what all lines lose on average: near what 40 lines lost."
+  (setv path (str (/ (. trained path parent parent) "ab.txt"))
+        corpus (as-corpus path trained.tokenizer)
+        [loss error] (mean-loss trained.model (all-of corpus corpus.val 16)))
+  (assert (near (get (truth trained :text path) "loss") loss :within (* 4 error))))
+
+(defn test-windows-that-do-not-see-the-line []
+  (setv data (truth (small "gpt" :block-size 3) :chain (ab-chain)))
+  (assert (is (get data "by_position") None))
+  (assert (near (get data "floor") (get (floors-by-context (ab-chain)) 3) :within 0.01))
+  (assert (> (get data "kl") 0)))
+
+(defn test-beside-what-was-counted [tmp-path]
+  (setv path (/ tmp-path "t.txt"))
+  (.write-text path (* "abba a\n" 60))
+  (setv [model tokenizer] (small "gpt" "ab \n")
+        data (truth #(model tokenizer) :text path))
+  (assert (= (get data "against") "counting"))
+  (assert (= (sorted (get data "chars")) (sorted "ab␣↵")))
+  (assert (near (sum (gfor  c (get data "contexts")  (get c "weight"))) 1))
+  (for [row (get data "transitions" "model")]
+    (assert (near (sum row) 1 :within 1e-6))))
+
+(defn test-truth-needs-characters []
+  (setv [model _] (small "gpt"))
+  (with [_ (refused "give --chain")] (truth (small "gpt")))
+  (with [_ (refused "the chain has characters")] (truth (small "gpt" "xy\n") :chain (ab-chain))))
+
+(defn [(law (st.lists (st.integers 0 9) :min-size 3 :max-size 3) (st.lists (st.integers 1 9)
+                                                                      :min-size 3 :max-size 3))]
+      test-divergence-is-never-negative [x y]
+  (setv p (/ (+ (np.array x) 1e-9) (sum (+ (np.array x) 1e-9)))
+        q (/ (np.array y) (sum y)))
+  (assert (>= (divergence p q) 0))
+  (assert (near (divergence p p) 0)))
+
+;; The command
+
+(defn test-the-command-prints-what-was-found [trained capsys]
+  (setv path (. trained path parent))
+  (for [what ["attention" "next" "positions" "loss" "embeddings" "truth"]]
+    (assert (= 0 (inspect what :ckpt path :as-json True)))
+    (assert (= what (get (json.loads (. (capsys.readouterr) out)) "kind")))
+    (inspect what :ckpt path)
+    (assert (in "?" (. (capsys.readouterr) out)))))
+
+(defn test-the-command-writes-files [trained tmp-path capsys]
+  (setv name (fn [suffix] (/ tmp-path f"x.{suffix}")))
+  (inspect "chain" :baby True :png (name "png") :svg (name "svg") :dot (name "dot"))
+  (setv heard (capsys.readouterr))
+  (assert (= heard.out ""))
+  (assert (= (.count heard.err "wrote") 3))
+  (assert (= (sorted (lfor  f (.iterdir tmp-path)  f.name)) ["x.dot" "x.png" "x.svg"])))
+
+(defn test-wrong-requests [trained tmp-path]
+  (setv path (. trained path parent))
+  (with [_ (refused "--top-k has no meaning" "inspect next")] (inspect "attention" :top-k 3))
+  (with [_ (refused "does not end in .png")] (inspect "next" :png "a.jpg"))
+  (with [_ (refused "--baby" "--ckpt")] (inspect "chain" :ckpt path :baby True))
+  (with [_ (refused "16")] (inspect "chain" :ckpt path))
+  (with [_ (refused "no file")] (inspect "truth" :ckpt path :chain "nowhere.toml"))
+  (with [_ (refused "name a text")] (inspect "positions" :baby True)))
+
+(defn test-the-command-line [cli]
+  (setv done (cli "inspect" "chain" "--baby" "--json"))
+  (assert (= done.returncode 0) done.stderr)
+  (assert (= (len (get (json.loads done.stdout) "states")) 14)))
