@@ -219,7 +219,8 @@
         dots (lfor  line axes.lines  :if (= (.get-marker line) "o")  (list (.get-xdata line))))
   (assert (= dots (lfor  row (get found "stages")  (get row "losses"))))
   (assert (= (lfor  t axes.texts  (.get-text t))
-             ["sees it all" "the chain itself" "sees 3 tokens" "sees 2 tokens" "sees 1 token" "sees nothing"]))
+             ["sees it all" "the chain itself" "sees 3 tokens" "sees 2 tokens" "sees 1 token"
+              "sees nothing"]))
   (assert (.startswith (.read-bytes (/ tmp-path "a.png")) b"\x89PNG"))
   (assert (in "sees 1 token" (.read-text (/ tmp-path "b.svg")))))
 

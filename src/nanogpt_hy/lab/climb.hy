@@ -35,12 +35,12 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 (setv RUNGS    (lfor  name STAGES  :if (!= name "fast")  name)     ; fast is no step of the lecture
       DROPPING ["dropout" "gpt" "fast"]                            ; the stages with dropout in them
       ORDERS   (range 4)                                           ; of the counting models
-      STEPS    1000                                                ; a small model has learned by then
       ;; The lecture's slip is not for comparing stages, gpt's first weights are what it adds, and
       ;; to compile a small model takes longer than to train it.
       OWN      {"scale" "head-size"  "init" "auto"  "compile" "off"}
+      STEPS    1000                    ; by then a small model has learned most of what it can
       DROPOUT  0.1
-      NARROW   64)                     ; channels up to which a second thread is more trouble than help
+      NARROW   64)                     ; up to so many channels a second thread only costs time
 
 ;;; What is to be done
 
@@ -77,8 +77,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
     (when (< n 1)
       (raise (RequestError f"{name} is {n}: it has to be at least 1"))))
   (when (= train.draws "published")
-    (raise (RequestError (+ "--draws published has one generator for all, so stages would see other "
-                            "batches: leave it out, or use train --preset lecture"))))
+    (raise (RequestError (+ "--draws published has one generator for all, so stages would see "
+                            "other batches: leave it out, or use train --preset lecture"))))
   (check-block-size corpus config.block-size)
   (lfor  stage stages
          seed (range train.seed (+ train.seed seeds))
@@ -198,8 +198,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
         stages (len (sfor  rung all  rung.stage))
         seeds (// (len all) stages))
   (.print out (+ f"{stages} stages, {seeds} seed{(if (= seeds 1) "" "s")} each: {(len all)} runs "
-                 f"of {train.max-iters :,} steps, {train.batch-size} windows of {config.block-size} "
-                 f"tokens a step, learning rate {train.learning-rate}") :markup False)
+                 f"of {train.max-iters :,} steps, {train.batch-size} windows of "
+                 f"{config.block-size} tokens a step, learning rate {train.learning-rate}") :markup False)
   (when (< (len todo) (len all))
     (.print out f"{(- (len all) (len todo))} of them are in {path} already" :markup False))
   (when todo
@@ -311,7 +311,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (.print out (+ f"\nloss: nats per token over the {(get found "val_tokens") :,} tokens of the "
                  f"validation part, after {(get found "steps") :,} steps{spread}; "
                  "change: from the stage above"
-                 (if (get found "floors") "; floor: exact, the mean over all texts of the chain" ""))))
+                 (if (get found "floors")
+                   "; floor: exact, the mean over all texts of the chain" ""))))
 
 (defn measured-by [found]
   "summary -> [loss name] of the lines in the picture: floors, or counting models where no floor is
