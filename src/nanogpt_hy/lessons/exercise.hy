@@ -87,7 +87,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   (try
     (yield)
     (except [e HoleLeft]
-      (raise (WorkError f"{path}{(where-in path e)}: the hole is still there. {e}")
+      (raise (WorkError f"{path}{(where-in path e)}: the hole is still there: write {e}")
              :from None))
     (except [e UserError]
       (raise (WorkError f"{path}: {piece}: {e}") :from None))

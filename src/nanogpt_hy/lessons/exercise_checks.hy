@@ -18,6 +18,21 @@
   (check-attention-weights weigh :size 256))
 
 
+;;; Lesson 9
+
+(defn [repeatable] check-heads-at-once [attend-many]
+  "many-heads: first whether each head got its own channels of all tokens, then all the rest."
+  (setv [q k v] (lfor  _ (range 3)  (torch.randn 2 5 6))
+        y       (attend-many q k v 2)
+        halves  (zip #* (lfor  x [q k v]  (.chunk x 2 :dim -1)))
+        alone   (lfor  parts halves  (F.scaled-dot-product-attention #* parts :is-causal True)))
+  (must-be-shaped y [2 5 6] "what the heads give together")
+  (must (same y (torch.cat alone :dim -1))
+        (+ "two heads at once do not give what they give one by one: split the channels into (H D) "
+           "first, then swap the axes T and H"))
+  (check-many-heads attend-many))
+
+
 ;;; Lesson 10
 
 (defn [repeatable] check-thought [make]
@@ -166,7 +181,7 @@
 (setv EXERCISE-CHECKS
   {#** CHECKS
    "attention-weights" check-all-sizes
-   "many-heads"        check-many-heads
+   "many-heads"        check-heads-at-once
    "FeedForward"       check-thought
    "Block"             check-whole-block
    "CrossAttention"    check-cross-attention

@@ -1,0 +1,283 @@
+"A lesson as a learner meets it: questions, progress, files, and the command line."
+
+(import  io
+         re
+         pytest
+         nanogpt-hy.lessons.blocks [agree in-words steps-of]
+         nanogpt-hy.lessons.lesson [as-number is-right read-lesson understood]
+         nanogpt-hy.lessons.page [narrow Page plain WIDTH]
+         nanogpt-hy.lessons.progress [note-answer note-exercise note-section progress-path
+                                      read-progress]
+         nanogpt-hy.lessons.run :as run
+         nanogpt-hy.lessons.run [hold Session state])
+
+(setv SMALL "# Lesson 3: A small one
+
+An introduction with a [link](there.md) and **words**.
+
+## Predict
+
+**Question.** Which comes first?
+
+- a) the egg
+- b) the hen, which is
+  a bird
+
+<details><summary>Answer</summary>
+
+**b.** Because somebody has to lay it.
+<!-- (if True \"b\" \"a\") -->
+
+</details>
+
+**Question.** How much is a half?
+
+<details><summary>Answer</summary>
+
+**0.5** (within 0.1). More or less, as the case may be.
+
+</details>
+
+## Run
+
+```hy
+(setv x 2)     ; two
+;; and then
+(+ x 1)
+; => 3
+[[x 1.0] [(/ 1 3) 2]]
+; => [[2 1.0]
+;     [0.3333 2]]
+```
+")
+
+(defn [(pytest.fixture :autouse True)] home [tmp-path monkeypatch]
+  (setv folder (/ tmp-path "home"))
+  (.setenv monkeypatch "NANOGPT_HY_HOME" (str folder))
+  folder)
+
+(defn [pytest.fixture] small [tmp-path]
+  (setv path (/ tmp-path "s03_small.md"))
+  (.write-text path SMALL)
+  (read-lesson path))
+
+(defn typing [#* lines]
+  "A reader that types these lines, then ends the input; an exception among them is raised."
+  (setv left (list lines))
+  (defn read [prompt]
+    (when (not left)
+      (raise (EOFError)))
+    (setv line (.pop left 0))
+    (if (isinstance line type) (raise (line)) line))
+  read)
+
+(defn went [lesson #* lines]
+  "-> what is printed when the learner types LINES."
+  (setv out (io.StringIO)
+        session (Session lesson :read (typing #* lines) :page (Page out)))
+  (try
+    (.hold session)
+    (except [run.Leave]
+      (.write out "LEFT")))
+  (.getvalue out))
+
+
+;;; Reading a lesson
+
+(defn test-what-a-file-says [small]
+  (setv [first second] (get small.sections "Predict"))
+  (assert (= [small.number small.name small.title] [3 "small" "A small one"]))
+  (assert (= first.choices {"a" "the egg"  "b" "the hen, which is a bird"}))
+  (assert (= [first.answer first.reason] ["b" "Because somebody has to lay it."]))
+  (assert (= first.check "(if True \"b\" \"a\")"))
+  (assert (= [second.answer second.within second.choices] ["0.5" 0.1 {}])))
+
+(defn test-steps-claims-and-remarks [small]
+  (setv steps (steps-of (. (get (get small.sections "Run") 0) text)))
+  (assert (= (lfor  s steps  s.claim) [None "3" "[[2 1.0] [0.3333 2]]"]))
+  (assert (= (. (get steps 0) text) "(setv x 2)     ; two"))
+  (assert (= (. (get steps 1) text) ";; and then\n(+ x 1)")))
+
+(defn [(pytest.mark.parametrize #("typed" "number") [
+        #("0.25" 0.25) #("0,25" 0.25) #(" 1/4 " 0.25) #("25%" 0.25) #("-3" -3) #("1,000" 1000)
+        #("4e2" 400) #("" None) #("a" None) #("1/0" None) #("ln 2" None)])]
+      test-numbers-as-people-type-them [typed number]
+  (assert (= (as-number typed) number)))
+
+(defn test-answers [small]
+  (setv [choice number] (get small.sections "Predict"))
+  (assert (= (lfor  t ["b" "B" "b)" " b. " "c" ""]  (understood choice t)) ["b" "b" "b" "b" None None]))
+  (assert (is-right choice "b"))
+  (assert (not (is-right choice "a")))
+  (assert (is-right number 0.58))
+  (assert (not (is-right number 0.61))))
+
+(defn [(pytest.mark.parametrize #("claim" "shown" "same") [
+        #("1.0" "1.0001" True) #("1.0" "1.001" False) #("[1 2]" "[1  2]" True)
+        #("[1 2]" "[1 2 3]" False) #("True" "False" False) #("[-inf nan]" "[-inf nan]" True)
+        #("inf" "1" False) #("\"ab\"" "\"ab\"" True) #("\"ab\"" "\"ba\"" False)])]
+      test-agree [claim shown same]
+  (assert (= (agree claim shown) same)))
+
+(defn test-values-in-words []
+  (import torch)
+  (assert (= (in-words (torch.tensor [[1.0 -0.25] [10.0 0.00001]])) "[[ 1.0 -0.25]\n [10.0   0.0]]"))
+  (assert (= (in-words [1 "a" True (/ 2 3)]) "[1 \"a\" True 0.6667]"))
+  (assert (= (in-words (torch.tensor 3)) "3"))
+  (assert (= (in-words (- (float "inf"))) "-inf")))
+
+(defn test-long-lines-are-broken []
+  (setv code (+ "(setv x (some-function with many arguments and more of them) y 2)      ; a remark\n"
+                "  \"a docstring that goes on " (* "and on " 20) "\""))
+  (for [line (.splitlines (narrow code))]
+    (assert (<= (len line) WIDTH)))
+  (assert (= (sorted (.split (narrow code))) (sorted (.split code)))))     ; only order and breaks
+
+(defn test-markdown-becomes-text []
+  (assert (= (plain "see [a b](c.md), **now**") "see a b, now")))
+
+
+;;; Asking
+
+(defn test-right-wrong-and-skipped [small]
+  (setv out (went small "b" "" "" ""))
+  (assert (in "Right. Because somebody" out))
+  (assert (in "Answer: 0.5. More or less" out))
+  (assert (in "=> 3" out))
+  (setv out (went small "a" "0,55" "" ""))
+  (assert (in "Not so: the answer is b. Because" out))
+  (assert (in "Right. More or less" out)))
+
+(defn test-what-is-not-understood-is-asked-again [small]
+  (setv out (went small "hen" "b" "a half" "1/2" "" ""))
+  (assert (in "Type one of a, b." out))
+  (assert (in "Type a number" out))
+  (assert (= (.count out "Right.") 2)))
+
+(defn test-progress-of-answers-is-the-first-one [small]
+  (went small "a" "0.5" "" "")
+  (went small "b" "9" "" "")
+  (setv record (get (read-progress) "small"))
+  (assert (= (get record "answers") {"1" False  "2" True}))
+  (assert (= (get record "sections") ["Predict" "Run"]))
+  (assert (= (state small record) "done, 1/2 right")))
+
+(defn [(pytest.mark.parametrize "last" ["q" "Quit" EOFError KeyboardInterrupt])]
+      test-leaving-keeps-what-was-done [small last capsys monkeypatch]
+  (assert (in "LEFT" (went small "b" "0.5" last)))
+  (setv record (get (read-progress) "small"))
+  (assert (= (get record "sections") ["Predict"]))
+  (assert (= (state small record) "begun, 2/2 right"))
+  (.setattr monkeypatch "builtins.input" (typing "b" last))
+  (hold small False)
+  (assert (in "Until next time" (. (.readouterr capsys) out))))
+
+(defn test-without-input-nothing-is-asked-or-noted [small]
+  (setv out (io.StringIO))
+  (.hold (Session small :page (Page out)))
+  (setv text (.getvalue out))
+  (assert (in "Answer: b. Because" text))
+  (assert (in "b) the hen, which is a bird" text))
+  (assert (not-in "[Enter" text))
+  (assert (= (read-progress) {})))
+
+
+;;; The file of progress
+
+(defn test-progress-is-kept []
+  (note-section "head" "Run")
+  (note-answer "head" 1 True)
+  (note-exercise "heads")
+  (assert (= (read-progress) {"head" {"sections" ["Run"]  "answers" {"1" True}}
+                              "heads" {"exercise" True}})))
+
+(defn [(pytest.mark.parametrize "text" [
+        "" "{" "[]" "{\"lessons\": []}" "{\"lessons\": {\"head\": 3}}" "\xff\xfe"
+        "{\"lessons\": {\"head\": {\"sections\": 3}}}" "{\"lessons\": {\"head\": {\"answers\": []}}}"])]
+      test-a-broken-file-is-set-aside [text home]
+  (.mkdir home)
+  (.write-text (progress-path) text :encoding "latin-1")
+  (setv said [])
+  (assert (= (read-progress said.append) {}))
+  (assert (= (len said) 1))
+  (assert (in "progress starts anew" (get said 0)))
+  (assert (= (.read-text (/ home "progress.broken.json") :encoding "latin-1") text))
+  (note-section "head" "Run")
+  (assert (= (read-progress said.append) {"head" {"sections" ["Run"]}}))
+  (assert (= (len said) 1)))
+
+(defn test-deeply-nested-or-huge-files [home]
+  (.mkdir home)
+  (for [text [(* "[" 100,000) (* " " 1,100,000)]]
+    (.write-text (progress-path) text)
+    (assert (= (read-progress (fn [text] None)) {}))))
+
+(defn test-where-progress-is [monkeypatch tmp-path]
+  (.delenv monkeypatch "NANOGPT_HY_HOME")
+  (.setenv monkeypatch "XDG_DATA_HOME" (str (/ tmp-path "data")))
+  (assert (= (progress-path) (/ tmp-path "data" "nanogpt-hy" "progress.json")))
+  (.delenv monkeypatch "XDG_DATA_HOME")
+  (.setenv monkeypatch "HOME" (str tmp-path))
+  (assert (= (progress-path) (/ tmp-path ".local" "share" "nanogpt-hy" "progress.json"))))
+
+(defn test-a-lesson-goes-on-where-nothing-can-be-saved [small home]
+  (.write-text home "a file where the folder should be")
+  (setv out (went small "b" "0.5" "" ""))
+  (assert (in "=> 3" out)))
+
+
+;;; The command line
+
+(defn test-list [cli home]
+  (note-section "head" "Run")
+  (setv done (cli "lesson" :env {"NANOGPT_HY_HOME" (str home)})
+        lines (.splitlines done.stdout))
+  (assert (= [done.returncode done.stderr] [0 ""]))
+  (assert (re.fullmatch r" 8  head +Self-attention +begun" (get lines 7)))
+  (assert (= (len lines) 18))
+  (for [line lines]
+    (assert (<= (len line) WIDTH))))
+
+(defn [(pytest.mark.parametrize #("arguments" "code" "words") [
+        #(["99"] 2 "there is no lesson 99: they are 1 to 16")
+        #(["haed"] 2 "did you mean head?")
+        #(["--exercise"] 2 "which lesson?")
+        #(["8" "--check" "none.hy"] 2 "there is no file none.hy")
+        #(["8" "--exercise" "a.hy" "--check" "a.hy"] 2 "give one of them")])]
+      test-wrong-requests [cli arguments code words]
+  (setv done (cli "lesson" #* arguments))
+  (assert (= done.returncode code))
+  (assert (= (len (.splitlines done.stderr)) 1))
+  (assert (in words done.stderr)))
+
+(defn test-exercise-and-check [cli home tmp-path]
+  (setv home {"NANOGPT_HY_HOME" (str home)}
+        made (cli "lesson" "bigram" "--exercise" :env home)
+        path (/ tmp-path "lesson-03-bigram.hy"))
+  (assert (= made.returncode 0))
+  (assert (in f"nanogpt-hy lesson 3 --check {path.name}" made.stdout))
+  (setv again (cli "lesson" "3" "--exercise" :env home))
+  (assert (= again.returncode 2))
+  (setv failed (cli "lesson" "3" "--check" path.name :env home))
+  (assert (= failed.returncode 1))
+  (assert (in "the hole is still there: write the mean surprise" failed.stderr))
+  (.write-text path (re.sub r"\(hole \"[^\"]*\"\)" "(- (.mean given))" (.read-text path)))
+  (setv passed (cli "lesson" "3" "--check" path.name :env home))
+  (assert (= [passed.returncode passed.stderr] [0 ""]))
+  (assert (in "right. cross-entropy does what it should" passed.stdout))
+  (assert (in "solved" (get (.splitlines (. (cli "lesson" :env home) stdout)) 2))))
+
+(defn test-through-a-pipe [cli home]
+  (setv done (cli "lesson" "2" :input "b\n7\n" :env {"NANOGPT_HY_HOME" (str home)}))
+  (assert (= [done.returncode done.stderr] [0 ""]))
+  (assert (in "Right. Every place has a target" done.stdout))
+  (assert (in "Not so: the answer is 8." done.stdout))
+  (assert (in "Until next time" done.stdout))
+  (assert (not-in "\x1b" done.stdout)))
+
+(defn test-straight-through [cli]
+  (setv done (cli "lesson" "2" "--no-input"))
+  (assert (= [done.returncode done.stderr] [0 ""]))
+  (assert (in "Next: nanogpt-hy lesson 3" done.stdout))
+  (for [line (.splitlines done.stdout)]
+    (assert (<= (len line) WIDTH))))

@@ -1,0 +1,256 @@
+"Every lesson is held, without a learner: what it says of values and answers is true, and its
+exercise is passed by its solution and by nothing that is wrong."
+
+(import  re
+         time
+         pathlib [Path]
+         hy
+         pytest
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.twin [find-piece]
+         nanogpt-hy.lessons.blocks [agree]
+         nanogpt-hy.lessons.exercise [check-file exercise-text the-exercise write-exercise]
+         nanogpt-hy.lessons.lesson [as-number Code Command find-lesson lesson-paths Question
+                                    read-lesson SECTIONS Solution Text]
+         nanogpt-hy.lessons.run [Session])
+
+(setv LESSONS (lfor  path (lesson-paths)  (read-lesson path))
+      WIDTH   80
+      PATIENCE 20)                   ; seconds that a lesson may compute, on two cores
+
+(setv each-lesson (pytest.mark.parametrize "lesson" LESSONS :ids (fn [l] l.name)))
+
+(defn [(pytest.fixture :autouse True)] own-progress [tmp-path monkeypatch]
+  "No test touches the user's own progress."
+  (.setenv monkeypatch "NANOGPT_HY_HOME" (str (/ tmp-path "home"))))
+
+
+;;; How they are written
+
+(defn test-there-is-one-for-each-step-and-four-more []
+  (assert (= (lfor  lesson LESSONS  lesson.number) (list (range 1 17))))
+  (setv steps (sorted (.glob (/ (. (Path (get (lesson-paths) 0)) parent parent) "course") "s*.hy")))
+  (assert (= (lfor  step steps  (cut step.stem 4 None))
+             (lfor  path (cut (lesson-paths) 12)  (cut path.stem 4 None)))))
+
+(defn [each-lesson] test-form [lesson]
+  (assert (= (list lesson.sections) SECTIONS))
+  (assert (<= 1 (len (lfor  part (get lesson.sections "Predict")
+                            :if (isinstance part Question) part)) 3))
+  (for [section ["Run" "Look" "Make"]]
+    (assert (any (gfor  part (get lesson.sections section)  (isinstance part Code))) section))
+  (assert (any (gfor  part (get lesson.sections "Look")  (isinstance part Question))))
+  (assert (= (len (.all-of lesson Solution)) 1))
+  (when (<= lesson.number 13)
+    (setv shown (.join "\n" (gfor  c (.all-of lesson Command)  c.text)))
+    (assert (re.search r"^nanogpt-hy show \S+$" shown re.MULTILINE) "the source")
+    (assert (re.search r"^nanogpt-hy show \S+ --python$" shown re.MULTILINE) "its Python twin"))
+  (assert (= (.count (. (the-exercise lesson) text) "(hole ") 1))
+  (assert (<= (len lesson.title) 36)))
+
+(defn [each-lesson] test-every-line-is-narrow-and-ascii [lesson]
+  (setv text (re.sub r"<!--.*?-->" "" (.read-text lesson.path :encoding "utf-8") :flags re.DOTALL))
+  (for [[n line] (enumerate (.splitlines text) 1)]
+    (assert (<= (len line) WIDTH) f"line {n}")
+    (assert (= line (.rstrip line)) f"line {n}"))
+  (assert (.isascii text))
+  (assert (not-in "<!--" (.join "" (gfor  part (.all-of lesson Text)  part.text)))))
+
+(defn [each-lesson] test-questions-can-be-answered [lesson]
+  (for [question (.all-of lesson Question)]
+    (assert (if question.choices
+                (in question.answer question.choices)
+                (is-not (as-number question.answer) None)))
+    (assert (> (len question.reason) 60) "a reason")))
+
+(defn [each-lesson] test-links-and-shown-pieces-exist [lesson]
+  (for [target (re.findall r"\]\(([^)]+)\)" (.read-text lesson.path :encoding "utf-8"))]
+    (assert (or (.startswith target "http") (.exists (/ lesson.path.parent target))) target))
+  (for [command (.all-of lesson Command)
+        name (re.findall r"^nanogpt-hy show (\S+)" command.text re.MULTILINE)]
+    (find-piece name)))
+
+
+;;; What they say
+
+(defn computed-answer [question module]
+  "What a question's check computes."
+  (hy.eval (hy.read question.check) (vars module) :module module))
+
+(defn [each-lesson (pytest.mark.slow)] test-held-without-a-learner [lesson capsys]
+  "The whole lesson runs; each value is what it says, and each answer what can be computed."
+  (setv session (Session lesson)
+        started (time.process-time))
+  (.hold session)
+  (setv seconds (- (time.process-time) started)
+        shown   (. (.readouterr capsys) out))
+  (assert (< seconds PATIENCE))
+  (assert (not-in "\x1b" shown))
+  (for [line (.splitlines shown)]
+    (assert (<= (len line) WIDTH) line))
+  (for [[step text] session.values]
+    (assert (agree step.claim text) f"{step.text}\nsays {step.claim}\nand is {text}"))
+  (assert (>= (len session.values) 1))
+  (for [question (.all-of lesson Question)]
+    (assert (in (get (.split question.reason) 0) shown))
+    (when question.check
+      (setv value (computed-answer question session.module))
+      (assert (if question.choices
+                  (= value question.answer)
+                  (<= (abs (- (float value) (as-number question.answer)))
+                      (+ question.within 1e-4)))
+              f"{question.text} says {question.answer}, computed: {value}"))))
+
+(defn test-most-answers-are-computed []
+  (setv questions (lfor  lesson LESSONS  q (.all-of lesson Question)  q))
+  (assert (> (len questions) 55))
+  (assert (> (len (lfor  q questions  :if q.check  q)) (* 0.7 (len questions)))))
+
+
+;;; The exercises
+
+(defn filled [lesson answer tmp-path]
+  "-> the path of LESSON's exercise with ANSWER in its hole."
+  (setv text (exercise-text lesson "mine.hy")
+        hole (get (re.search r"\(hole \"[^\"]*\"\)" text) 0)
+        path (/ tmp-path "mine.hy"))
+  (.write-text path (.replace text hole answer) :encoding "utf-8")
+  path)
+
+(defn [each-lesson] test-the-solution-passes [lesson tmp-path]
+  (assert (= (check-file lesson (filled lesson (. (get (.all-of lesson Solution) 0) text) tmp-path))
+             (. (the-exercise lesson) piece))))
+
+(defn [each-lesson] test-the-hole-as-it-is-fails [lesson tmp-path]
+  (setv path (write-exercise lesson (/ tmp-path "mine.hy"))
+        words (get (re.search r"\(hole \"([^\"]*)\"\)" (. (the-exercise lesson) text)) 1))
+  (with [failed (pytest.raises WorkError)]
+    (check-file lesson path))
+  (setv said (str failed.value)
+        line (+ 1 (.index (lfor  l (.splitlines (.read-text path))  (in "(hole " l)) True)))
+  (assert (in f"mine.hy, line {line}: the hole is still there" said))
+  (assert (in words said)))
+
+;; lesson, what is written into the hole, words of what is to be said of it
+(setv WRONG [
+  ["tokens" "(list (dict.fromkeys text))" "sorted"]
+  ["tokens" "(sorted text)" "distinct"]
+  ["tokens" "(set text)" "line 1[0-9]: AttributeError"]
+  ["tokens" "(list \"abcdefghijklmnopqrstuvwxyz\")" "ValueError"]
+  ["batches" "[(get ids places) (get ids places)]" "nothing to guess"]
+  ["batches" "[(get ids places) (get ids (- places 1))]" "backwards"]
+  ["batches" "[(get ids places) (get ids (+ places 2))]" "IndexError|right after"]
+  ["batches" "[(get ids places) (get ids (% (+ places 1) 39))]" "right after"]
+  ["batches" "[(get ids places) (ncut (get ids places) : 1:)]" "every place has a target"]
+  ["bigram" "(- (.sum given))" "should lose ln 65"]
+  ["bigram" "(.mean given)" "should lose ln 65"]
+  ["bigram" "(- (.mean (.exp given)))" "should lose"]
+  ["bigram" "(- (.mean given :dim 0))" "has the shape"]
+  ["bigram" "(- (.mean (cut given 1)))" "not the mean"]
+  ["generate" "ids" "crop the context"]
+  ["generate" "(ncut ids : -8:)" "with block-size 4 the model was shown"]
+  ["generate" "(ncut ids : (: 4))" "not shown the last tokens"]
+  ["generate" "(ncut ids : -1:)" "not shown the last tokens"]
+  ["train" "(sum losses)" "mean over the batches"]
+  ["train" "(get losses 0)" "two halves"]
+  ["train" "(/ (sum losses) 2)" "was given"]
+  ["train" "(.detach (/ (sum losses) (len losses)))" "RuntimeError"]
+  ["average" "ones" "does not hold the average"]
+  ["average" "(/ ones (.sum ones))" "does not hold the average"]
+  ["average" "(/ ones (.sum ones :dim 0 :keepdim True))" "does not hold the average"]
+  ["average" "(.softmax ones :dim 1)" "changes when a later"]
+  ["embed" "(self.token ids)" "positions are missing"]
+  ["embed" "(self.position places)" "has the shape"]
+  ["embed" "(* (self.token ids) (self.position places))" "depends on the row or the token"]
+  ["embed" "(+ (self.token ids) (.unsqueeze (self.position (torch.arange (get ids.shape 0))) 1))"
+           "along the batch"]
+  ["head" "(@ q (.transpose k -2 -1))" "should be 1: divide"]
+  ["head" "(/ (@ q (.transpose k -2 -1)) D)" "should be 1: divide"]
+  ["head" "(/ (@ q (.transpose k -2 -1)) 8)" "should be 1: divide"]
+  ["head" "(/ (@ k (.transpose q -2 -1)) (sqrt D))" "instead of"]
+  ["heads" "(.reshape x B n-head T (// C n-head))" "one by one"]
+  ["heads" "(.permute (.view x B T (// C n-head) n-head) 0 3 1 2)" "one by one"]
+  ["heads" "(.view x B T n-head (// C n-head))" "."]
+  ["feed-forward" "(self.narrow (self.widen x))" "it is linear"]
+  ["feed-forward" "(F.relu (self.narrow (self.widen x)))" "bend stands between"]
+  ["feed-forward" "(+ x (self.narrow (F.relu (self.widen x))))" "nothing is added"]
+  ["feed-forward" "(self.narrow (F.relu (self.widen (- x (.mean x :dim 1 :keepdim True)))))"
+                  "changes another place"]
+  ["block" "(PreNorm n-embd (MultiHeadAttention n-embd n-head :dropout dropout))" "let x through"]
+  ["block" "(Residual (MultiHeadAttention n-embd n-head :dropout dropout))" "give it x normed"]
+  ["block" "(Residual (PreNorm n-embd (MultiHeadAttention n-embd n-head)))" "three places"]
+  ["block" "(Residual (PreNorm n-embd (FeedForward n-embd :dropout dropout)))" "all of its past"]
+  ["block" "(PreNorm n-embd (Residual (MultiHeadAttention n-embd n-head)))" "let x through"]
+  ["gpt" "(Block c.n-embd c.n-head :dropout c.dropout)" "weights, and this shape"]
+  ["gpt" "(stack c.n-layer (fn [] (Block c.n-embd c.n-head)))" "dropout does nothing"]
+  ["gpt" "(nn.Sequential #* (* [(Block c.n-embd c.n-head :dropout c.dropout)] c.n-layer))"
+         "weights, and this shape"]
+  ["paper" "(attend (self.query memory) (self.key x) (self.value x))" "has the shape"]
+  ["paper" "(attend (self.query x) (self.key x) (self.value x))" "makes no difference"]
+  ["paper" "(attend (self.query x) (self.key memory) (self.value x))" "RuntimeError"]
+  ["paper" (+ "(attend (self.query x) (self.key memory) (self.value memory) :mask "
+              "(.tril (.bool (.new-ones x (get x.shape 1) (get memory.shape 1)))))")
+           "order of memory"]
+  ["tuning" "[model.embed]" "learned too"]
+  ["tuning" "[model]" "nothing is left"]
+  ["tuning" "[model.body model.lm-head]" "learned too"]
+  ["tuning" "[model.embed model.bodi]" "AttributeError"]
+  ["ladder" "(MultiHeadAttention c.n-embd c.n-head)" "of the gradient|let x through"]
+  ["ladder" "(Residual (FeedForward c.n-embd))" "all of its past"]
+  ["ladder" "(Residual (Residual (MultiHeadAttention c.n-embd c.n-head)))" "let x through"]
+  ["handmade" "[0.01 (* 0.99 stay) (* 0.99 (- 1 stay))]" "of what follows an a"]
+  ["handmade" "[NEVER (log stay) (log (- 1 stay))]" "a line ends some time"]
+  ["handmade" "[(log 0.01) (log 0.5) (log 0.5)]" "with stay 0.25"]
+  ["handmade" "[(log 0.01) (log (- 1 stay)) (log stay)]" "with stay 0.25"]])
+
+(defn [(pytest.mark.parametrize #("name" "answer" "words")
+         (lfor  [i [name answer words]] (enumerate WRONG)
+                (pytest.param name answer words :id f"{name}-{i}")))]
+      test-wrong-answers-are-told-why [name answer words tmp-path]
+  (setv lesson (find-lesson name))
+  (with [failed (pytest.raises WorkError :match words)]
+    (check-file lesson (filled lesson answer tmp-path)))
+  (assert (not-in "\n" (str failed.value))))
+
+(defn test-each-exercise-has-three-wrong-answers []
+  (for [lesson LESSONS]
+    (assert (>= (len (lfor  [name #* _] WRONG  :if (= name lesson.name)  name)) 3) lesson.name)))
+
+(defn [(pytest.mark.parametrize #("text" "words") [
+        #("(defn windows [ids starts" "cannot be read as Hy.*not closed")
+        #("(setv x 1))" "line 1 cannot be read as Hy")
+        #("" "defines nothing of that name")
+        #("(setv windows 3)" "calling windows failed: TypeError")
+        #("(defn windows [ids] ids)" "calling windows failed: TypeError")
+        #("\n\n(/ 1 0)" "line 3: ZeroDivisionError")
+        #("(import sys) (sys.exit 0)" "SystemExit")
+        #("(defn windows [a b c] (windows a b c))" "RecursionError")
+        #("(import no-such-thing)" "line 1: ModuleNotFoundError")])]
+      test-files-that-cannot-be-checked [text words tmp-path]
+  (setv path (/ tmp-path "mine.hy"))
+  (.write-text path text)
+  (with [failed (pytest.raises WorkError :match words)]
+    (check-file (find-lesson 2) path))
+  (assert (not-in "\n" (str failed.value))))
+
+(defn test-a-loop-for-ever-ends [tmp-path monkeypatch]
+  (.setattr monkeypatch "nanogpt_hy.lessons.exercise.PATIENCE" 1)
+  (setv path (/ tmp-path "mine.hy"))
+  (.write-text path "(while True\n  None)")
+  (with [_ (pytest.raises WorkError :match "line 1: TimeoutError.*1 seconds|line 2: TimeoutError")]
+    (check-file (find-lesson 2) path)))
+
+(defn test-a-missing-file-is-a-wrong-request [tmp-path]
+  (with [_ (pytest.raises RequestError :match "no file")]
+    (check-file (find-lesson 2) (/ tmp-path "none.hy"))))
+
+(defn test-an-exercise-replaces-nothing [tmp-path monkeypatch]
+  (.chdir monkeypatch tmp-path)
+  (setv path (write-exercise (find-lesson 8) ""))
+  (assert (= (str path) "lesson-08-head.hy"))
+  (.write-text path "mine")
+  (with [_ (pytest.raises RequestError :match "may hold your work")]
+    (write-exercise (find-lesson 8) ""))
+  (assert (= (.read-text path) "mine"))
+  (with [_ (pytest.raises RequestError :match "no folder")]
+    (write-exercise (find-lesson 8) (/ tmp-path "none" "x.hy"))))
