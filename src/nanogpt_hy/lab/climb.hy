@@ -199,7 +199,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
         seeds (// (len all) stages))
   (.print out (+ f"{stages} stages, {seeds} seed{(if (= seeds 1) "" "s")} each: {(len all)} runs "
                  f"of {train.max-iters :,} steps, {train.batch-size} windows of "
-                 f"{config.block-size} tokens a step, learning rate {train.learning-rate}") :markup False)
+                 f"{config.block-size} tokens a step, learning rate {train.learning-rate}")
+    :markup False)
   (when (< (len todo) (len all))
     (.print out f"{(- (len all) (len todo))} of them are in {path} already" :markup False))
   (when todo
