@@ -123,7 +123,7 @@ def sample(
     *,
     ckpt: Path | None = None,
     prompt: str | None = None,
-    prompt_file: str | None = None,
+    prompt_file: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     max_new_tokens: int = 500,
     temperature: float = 1.0,
     top_k: int = 0,
@@ -636,10 +636,12 @@ def main(arguments=None):
         silence(sys.stdout)
         return 0
     except OSError as error:
+        why, status = error.strerror or error, 1
         if error.filename is None:
             silence(sys.stdout)
-        what = "the output" if error.filename is None else error.filename
-        message, status = f"{what} cannot be read or written ({error.strerror or error})", 1
+            message = f"the output cannot be written ({why}): send it to another place"
+        else:
+            message = f"{error.filename} cannot be read or written ({why}): check the permissions"
     except (MemoryError, RuntimeError) as error:
         if not out_of_memory(error):
             raise

@@ -212,7 +212,7 @@ line's options are made from these two classes. A preset is a value; a variation
   (for [[name value] (.items values)]
     (when (not (and (in name known) (of-kind value (get known name))))
       (raise (RequestError (+ f"{source} has the setting {name} = {(shown value repr)}, "
-                              "which this version does not know")))))
+                              "which this version does not know: update nanogpt-hy")))))
   (cls #** values))
 
 (defn preset [name]

@@ -92,7 +92,7 @@
   (cond
     (is prompt-file None) (or prompt "")
     (is-not prompt None)
-      (raise (RequestError "give --prompt or --prompt-file, not both"))
+      (raise (RequestError "--prompt and --prompt-file say two prompts: give one of them"))
     (= prompt-file "-") (decode-text (.read sys.stdin.buffer) "standard input")
     True (read-text prompt-file)))
 

@@ -158,6 +158,20 @@
     (raise (RequestError
       f"{path} cannot be resumed, its record of the run is damaged: train anew without --resume"))))
 
+(defn check-moments [run tensors step]
+  "ValueError if the optimizer's memory among TENSORS, of some STEPs, does not fit RUN's weights."
+  (setv weights (lfor  group run.optimizer.adamw.param-groups  w (get group "params")  w)
+        found {})
+  (for [[name t] (.items tensors)  :if (.startswith name "optimizer.")]
+    (setv [_ place kind] (.split name "."))
+    (setv (get (.setdefault found (int place) {}) kind) (tuple t.shape)))
+  (for [[place shapes] (.items found)]
+    (setv shape (tuple (. (get weights place) shape)))
+    (when (!= shapes {"step" #()  "exp_avg" shape  "exp_avg_sq" shape})
+      (raise (ValueError f"the optimizer's memory of weight {place} does not fit it"))))
+  (when (and step (not found))
+    (raise (ValueError "the optimizer's memory is missing"))))
+
 (defn resume-run [text * folder [stage None] [preset-name None] [tokenizer None] [file {}]
                   #** options]
   "The Run in FOLDER, where it was saved last. Options of training may change, the text, the model
@@ -187,6 +201,7 @@
                  text)
         run (Run corpus config train :stage begun :folder folder))
   (try
+    (check-moments run tensors (get meta "step"))
     (restore run tensors (get meta "step") (.get meta "progress"))
     (except [e [KeyError TypeError ValueError RuntimeError IndexError AttributeError]]
       (raise (RequestError
