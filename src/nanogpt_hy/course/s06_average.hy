@@ -1,7 +1,9 @@
-"Step 6: the simplest way for tokens to talk: each takes the average of the past, itself included.
+"Step 6: the simplest way for tokens to talk: each takes the average of the
+past, itself included.
 
-A token may look backwards only, for what comes after it is what it has to guess.
-Here are four ways to write that average, and they are equal. The third is how attention does it."
+A token may look backwards only, for what comes after it is what it has to
+guess. Here are four ways to write that average, and they are equal. The third
+is how attention does it."
 
 (eval-when-compile
   (require hyrule [ncut]))
@@ -15,20 +17,24 @@ Here are four ways to write that average, and they are equal. The third is how a
 
 (defn average-loop [x]
   "(B T C) -> (B T C): as the definition says it, a position at a time."
-  (torch.stack (lfor  t (range (get x.shape 1))  (.mean (ncut x : (: (+ t 1))) :dim 1)) :dim 1))
+  (torch.stack (lfor  t (range (get x.shape 1))
+                 (.mean (ncut x : (: (+ t 1))) :dim 1))                 ; (B C)
+               :dim 1))
 
 (defn average-matmul [x]
-  "(B T C) -> (B T C): a lower triangle of ones, each row divided by its sum, times x."
+  "(B T C) -> (B T C): a lower triangle of ones, each row divided by its sum,
+  times x."
   (setv weights (.float (causal (get x.shape 1)))                      ; (T T)
         weights (/ weights (.sum weights :dim 1 :keepdim True)))
   (@ weights x))
 
 (defn average-softmax [x]
-  "(B T C) -> (B T C): all scores are 0 and the future's are -inf, so softmax gives each row equal
-  parts of the past. When the scores are no longer all 0 but say how interesting a token is, this
-  is attention."
+  "(B T C) -> (B T C): all scores are 0 and the future's are -inf, so softmax
+  gives each row equal parts of the past. When the scores are no longer all 0
+  but say how interesting a token is, this is attention."
   (setv T (get x.shape 1)
-        scores (.masked-fill (torch.zeros T T) (bnot (causal T)) (- inf)))  ; (T T)
+        future (bnot (causal T))
+        scores (.masked-fill (torch.zeros T T) future (- inf)))         ; (T T)
   (@ (F.softmax scores :dim -1) x))
 
 (defn average-cumulative [x]

@@ -1,4 +1,5 @@
-"Step 10: after the tokens have talked, each thinks about what it heard, for itself."
+"Step 10: after the tokens have talked, each thinks about what it heard, for
+itself."
 
 (eval-when-compile
   (require hyrule [->]
@@ -7,8 +8,8 @@
          torch.nn.functional :as F)
 
 (deflayer FeedForward [n-embd * [dropout 0.0]]
-  "(B T C) -> (B T C): four times as wide, what is negative cut off, and back; no position sees
-  another."
+  "(B T C) -> (B T C): four times as wide, what is negative cut off, and back;
+  no position sees another."
   [widen  (nn.Linear n-embd (* 4 n-embd))
    narrow (nn.Linear (* 4 n-embd) n-embd)
    drop   (nn.Dropout dropout)]
