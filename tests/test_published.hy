@@ -27,11 +27,11 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
   (assert (= quoted (dfor  [step losses] (.items expected)
                            step (pytest.approx losses :abs within :rel 0)))))
 
-(defn check-lecture [text stage count expected]
+(defn check-lecture [text stage count expected * [within 0.002]]
   "The published run of STAGE, as far as EXPECTED goes."
   (setv run (published text stage "lecture" :max-iters (max expected)))
   (assert (= (parameters run) count))
-  (check (trajectory run) expected 0.002))
+  (check (trajectory run) expected within))
 
 (defn [(pytest.mark.parametrize #("stage" "count" "expected")
          [#("bigram"    4225 {0 [4.7305 4.7241]  900 [2.4932 2.5088]  2700 [2.4738 2.4911]})
@@ -45,17 +45,23 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
     {0 [4.2000 4.2047]  2000 [2.4408 2.4523]  4500 [2.3980 2.4084]}))
 
 ;; The rest goes as far as step 2000, which takes ten to twenty seconds each. All of it was run for
-;; this project once: the multi-head stages agree at step 4500 as well, the last two only to 0.004,
-;; for after so many steps they depend on the rounding of sums, in the lecture's own code too.
+;; this project once: the multi-head stages agree at step 4500 as well. Where layers are stacked the
+;; rounding of sums, which is not the same on every processor, is felt after so many steps, in the
+;; lecture's own code too: 0.0016 off at step 2000, 0.0035 at step 4999. They are given some room.
 
 (defn [pytest.mark.slow
        (pytest.mark.parametrize #("stage" "count" "expected")
          [#("multi-head"   7553   {0 [4.2227 4.2226]  2000 [2.3716 2.3844]})
-          #("feed-forward" 8609   {0 [4.1996 4.1995]  2000 [2.3297 2.3470]})
-          #("residual"     41,921 {0 [4.6255 4.6233]  2000 [2.1463 2.1824]})
-          #("layer-norm"   42,369 {0 [4.3103 4.3097]  2000 [2.1310 2.1666]})])]
-    test-the-later-stages [stage count expected shakespeare]
+          #("feed-forward" 8609   {0 [4.1996 4.1995]  2000 [2.3297 2.3470]})])]
+    test-the-stages-without-depth [stage count expected shakespeare]
   (check-lecture shakespeare stage count expected))
+
+(defn [pytest.mark.slow
+       (pytest.mark.parametrize #("stage" "count" "expected")
+         [#("residual"     41,921 {0 [4.6255 4.6233]  2000 [2.1463 2.1824]})
+          #("layer-norm"   42,369 {0 [4.3103 4.3097]  2000 [2.1310 2.1666]})])]
+    test-the-stages-with-depth [stage count expected shakespeare]
+  (check-lecture shakespeare stage count expected :within 0.004))
 
 (defn [pytest.mark.slow] test-nanogpts-cpu-recipe [shakespeare]
   "Nine evaluations, and the losses of two batches between them."
