@@ -106,7 +106,8 @@ An introduction with a [link](there.md) and **words**.
 
 (defn test-answers [small]
   (setv [choice number] (get small.sections "Predict"))
-  (assert (= (lfor  t ["b" "B" "b)" " b. " "c" ""]  (understood choice t)) ["b" "b" "b" "b" None None]))
+  (assert (= (lfor  t ["b" "B" "b)" " b. " "c" ""]  (understood choice t))
+             ["b" "b" "b" "b" None None]))
   (assert (is-right choice "b"))
   (assert (not (is-right choice "a")))
   (assert (is-right number 0.58))
@@ -121,13 +122,15 @@ An introduction with a [link](there.md) and **words**.
 
 (defn test-values-in-words []
   (import torch)
-  (assert (= (in-words (torch.tensor [[1.0 -0.25] [10.0 0.00001]])) "[[ 1.0 -0.25]\n [10.0   0.0]]"))
+  (assert (= (in-words (torch.tensor [[1.0 -0.25] [10.0 0.00001]]))
+             "[[ 1.0 -0.25]\n [10.0   0.0]]"))
   (assert (= (in-words [1 "a" True (/ 2 3)]) "[1 \"a\" True 0.6667]"))
   (assert (= (in-words (torch.tensor 3)) "3"))
   (assert (= (in-words (- (float "inf"))) "-inf")))
 
 (defn test-long-lines-are-broken []
-  (setv code (+ "(setv x (some-function with many arguments and more of them) y 2)      ; a remark\n"
+  (setv code (+ "(setv x (some-function with many arguments and more of them) y 2)   "
+                "   ; a remark\n"
                 "  \"a docstring that goes on " (* "and on " 20) "\""))
   (for [line (.splitlines (narrow code))]
     (assert (<= (len line) WIDTH)))
@@ -193,7 +196,8 @@ An introduction with a [link](there.md) and **words**.
 
 (defn [(pytest.mark.parametrize "text" [
         "" "{" "[]" "{\"lessons\": []}" "{\"lessons\": {\"head\": 3}}" "\xff\xfe"
-        "{\"lessons\": {\"head\": {\"sections\": 3}}}" "{\"lessons\": {\"head\": {\"answers\": []}}}"])]
+        "{\"lessons\": {\"head\": {\"sections\": 3}}}"
+        "{\"lessons\": {\"head\": {\"answers\": []}}}"])]
       test-a-broken-file-is-set-aside [text home]
   (.mkdir home)
   (.write-text (progress-path) text :encoding "latin-1")

@@ -44,8 +44,8 @@
   (must (not (same y (layer.narrow (layer.widen x))))
         "it is linear: without a bend between them two linear layers are no more than one")
   (must (same y (layer.narrow (F.relu (layer.widen x))))
-        (+ "the output is not narrow(relu(widen(x))): the bend stands between the two layers, where "
-           "there are four times as many channels, and nothing is added"))
+        (+ "the output is not narrow(relu(widen(x))): the bend stands between the two layers, "
+           "where there are four times as many channels, and nothing is added"))
   (check-feed-forward make))
 
 
@@ -76,7 +76,7 @@
         "what x asks makes no difference: the queries come from x")
   (setv turned (.flip memory 1))
   (must (same (layer x turned) y)
-        "the order of memory makes a difference: is there a mask, or a softmax over the wrong axis?")
+        "the order of memory makes a difference: is there a mask, or softmax over the wrong axis?")
   (for [s (range 5)]
     (setv changed (.clone memory)
           (get changed #((slice None) s)) (torch.randn 2 n-embd))
@@ -115,7 +115,7 @@
   (for [[name weights] (.items (.state-dict model))]
     (setv changed (not (torch.equal weights (get before name))))
     (if (.startswith name "lm_head")
-        (must changed f"{(.replace name "_" "-")} did not learn, and it is the one part that should")
+        (must changed f"{(.replace name "_" "-")} did not learn, the one part that should")
         (must (not changed)
               (+ f"{(.replace name "_" "-")} learned too: no weight outside of lm-head should have "
                  "requires-grad")))))
@@ -142,7 +142,7 @@
   (must (> (sum (gfor  p (.parameters (make (GPTConfig :vocab-size 5 :block-size 8 :n-layer 6
                                                         :n-head 2 :n-embd 8)))  (.numel p)))
            (* 1.9 seen))
-        "twice the layers should have twice the weights: does n-layer count, and is each layer new?")
+        "twice the layers should be twice the weights: does n-layer count, and is each layer new?")
   (setv reached (deep-gradient make (GPTConfig :vocab-size 5 :block-size 8 :n-layer 30 :n-head 2
                                                :n-embd 8)))
   (must (> reached 0.1)

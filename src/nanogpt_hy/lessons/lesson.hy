@@ -177,7 +177,7 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 ;;; Judging an answer
 
 (defn as-number [text]
-  "What somebody typed -> float, or None: 0.25, 0,25, 1/4, 25%, 1,000.  ; (as-number \"1/4\") => 0.25"
+  "What somebody typed -> float, or None: 0.25, 0,25, 25%, 1,000.  ; (as-number \"1/4\") => 0.25"
   (setv text (.replace (.strip text) " " ""))
   (when (re.fullmatch r"-?\d{1,3}(,\d{3})+" text)
     (setv text (.replace text "," "")))

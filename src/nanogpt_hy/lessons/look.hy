@@ -34,7 +34,9 @@
 
 (defn attention-pictures [trained prompt]
   "A Made or Trained model, text -> text: for each layer and head, who listens to whom."
-  (setv model (if (hasattr trained "run") #(trained.run.model trained.run.corpus.tokenizer) trained))
+  (setv model (if (hasattr trained "run")
+                  #(trained.run.model trained.run.corpus.tokenizer)
+                  trained))
   (.join "\n\n"
     (gfor  layer (get (attention model prompt) "layers")
            head (get layer "heads")

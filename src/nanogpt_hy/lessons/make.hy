@@ -45,7 +45,8 @@
 
 (defn [cache] lesson-text []
   "-> the path of a real text, in English: these lessons themselves."
-  (write-text "lessons" (.join "\n" (gfor  path (lesson-paths)  (.read-text path :encoding "utf-8")))))
+  (setv texts (lfor  path (lesson-paths)  (.read-text path :encoding "utf-8")))
+  (write-text "lessons" (.join "\n" texts)))
 
 
 ;;; Training

@@ -1,8 +1,9 @@
-"How a lesson looks in a terminal: at most 80 columns, and as plain text where there are no colours."
+"How a lesson looks in a terminal: at most 80 columns, and plain text where there are no colours."
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  re
+(import  math [inf]
+         re
          sys
          textwrap
          rich.console [Console]
@@ -20,31 +21,51 @@
   (setv found (re.fullmatch r"(.*?\S)\s{2,}([;#].*)" line))
   (if found (.groups found) #(line "")))
 
+(setv INNER  r"(?:[^\"\\]|\\.)*"       ; what stands between quotes
+      STRING (re.compile f"^([ ]*)(\"{INNER}\"|\"\"\"{INNER}\"\"\")" (| re.DOTALL re.MULTILINE)))
+
 (defn narrow [text]
-  "Code, every line of which has at most WIDTH columns: a comment moves to a line of its own, what
-  is still too long is broken; in docstrings without going deeper."
-  (setv lines []
-        words False)                           ; inside of a string that goes over several lines
-  (for [line (.splitlines text)]
+  "Code, every line of which has at most WIDTH columns: docstrings are filled anew, a comment moves
+  to a line of its own, and what is still too long is broken."
+  (setv lines [])
+  (for [line (.splitlines (.sub STRING filled text))]
     (setv [code comment] (split-comment line)
           indent (* " " (- (len line) (len (.lstrip line))))
-          joined (if comment f"{code}  {comment}" code)
-          deeper (if (or words (in (get (+ (.lstrip line) " ") 0) "\"'")) "" "    ")
-          words  (!= words (bool (% (- (.count code "\"") (.count code "\\\"")) 2))))
+          joined (if comment f"{code}  {comment}" code))
     (cond
       (<= (len line) WIDTH)   (.append lines line)
       (<= (len joined) WIDTH) (.append lines joined)
       True (do (when comment
                  (.extend lines (broken (+ indent comment) (+ indent "; "))))
-               (.extend lines (broken code (+ indent deeper))))))
+               (.extend lines (broken code (+ indent "    "))))))
   (.join "\n" lines))
 
+(defn filled [found]
+  "The match of a docstring -> its text, with those paragraphs filled anew that are too wide."
+  (setv indent (get found 1))
+  (.join "\n\n" (gfor  part (.split (get found 0) "\n\n")
+                        (if (any (gfor  line (.splitlines part)  (> (len line) (- WIDTH 2))))
+                            (textwrap.fill (.join " " (.split part)) (- WIDTH 2)
+                                           :initial-indent indent :subsequent-indent indent
+                                           :break-on-hyphens False)
+                            part))))
+
 (defn broken [line indent]
-  "A line -> lines of at most WIDTH columns, broken at blanks; the later ones begin with INDENT."
-  (if (<= (len line) WIDTH)
-      [line]
-      (textwrap.wrap line WIDTH :subsequent-indent indent :break-on-hyphens False
-                     :replace-whitespace False)))
+  "A line -> lines of at most WIDTH columns, broken where the fewest parentheses are open; the later
+  ones begin with INDENT."
+  (setv parts [])
+  (while (> (len line) WIDTH)
+    (setv depth 0  best None  least inf
+          start (+ 12 (- (len line) (len (.lstrip line)))))
+    (for [[i char] (enumerate (cut line WIDTH))]
+      (setv depth (+ depth (in char "([{") (- (in char ")]}"))))
+      (when (and (= char " ") (> i start) (<= depth least))
+        (setv best i  least depth)))
+    (when (is best None)
+      (break))
+    (.append parts (.rstrip (cut line best)))
+    (setv line (+ indent (.lstrip (cut line best None)))))
+  [#* parts line])
 
 (defn reflow [text [start ""]]
   "Paragraphs, each filled up to 78 columns anew; START stands before the first."
