@@ -2,7 +2,6 @@
 
 (import  os
          shutil
-         pytest
          nanogpt-hy.cli [main]
          nanogpt-hy.lab.chain-files [write-data]
          nanogpt-hy.lab.markov [ab-chain])

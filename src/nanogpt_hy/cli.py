@@ -38,6 +38,7 @@ app = App(
     version=__version__,
     help="A GPT, built step by step in Hy: train one on any text, let it write, see inside.",
     default_parameter=Parameter(converter=strictly),
+    suppress_keyboard_interrupt=False,
 )
 
 
