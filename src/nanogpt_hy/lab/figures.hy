@@ -2,56 +2,14 @@
 
 Each has the question that it answers above it, and axes in the text's own characters."
 
-(import  math [cos pi sin]
-         textwrap
-         matplotlib [rc-context]
-         matplotlib.font-manager [findfont get-font]
-         matplotlib.patches [Circle FancyArrowPatch]
-         nanogpt-hy.lab.machine [state-name]
-         nanogpt-hy.lab.plots [COLOURS FAINT INK new-figure STYLE])
+(eval-when-compile
+  (require hyrule [unless]))
+(import  matplotlib [rc-context]
+         nanogpt-hy.lab.canvas [characters figure-with plain squares]
+         nanogpt-hy.lab.graph [draw-machine]
+         nanogpt-hy.lab.plots [COLOURS FAINT INK STYLE])
 
-(setv DARK-IS-MUCH "Blues"
-      ON-DARK      "#fffffe"        ; not quite white and ink: on a dark page those are exchanged,
-      ON-LIGHT     "#222223"        ; while what stands on a coloured square stays as it is
-      FEW-CELLS    12               ; so many columns at most have their numbers written in
-      MOST-BARS    40
-      FEW-NODES    14               ; so many states are all drawn; of more, those that are not
-      RARE         5e-4             ; rarer than that,
-      MOST-NODES   24)              ; and no more than so many
-
-;;; What all of them have
-
-(defn figure-with [data width height]
-  "A figure with the question above."
-  (setv figure (new-figure width height)
-        lines (textwrap.wrap (plain (get data "question")) (int (* width 12))))
-  (.suptitle figure (.join "\n" lines) :x 0.01 :ha "left" :fontsize 11)
-  figure)
-
-(defn characters [axis labels]
-  "The ticks of an axis are characters of the text."
-  (axis.set-ticks (range (len labels)) :labels (list (map plain labels)))
-  (.set-tick-params axis :length 0 :labelfontfamily "monospace"))
-
-(defn plain [label]
-  "str -> str: fit for matplotlib, which reads what stands between dollar signs as a formula, and
-  whose font does not have every character: those become numbers."
-  (setv font (get-font (findfont "DejaVu Sans Mono")))
-  (.replace (.join "" (gfor  c label  (if (.get-char-index font (ord c)) c f"U+{(ord c) :04X}")))
-            "$" r"\$"))
-
-(defn squares [axes rows columns values]
-  "A table of numbers from 0 to 1 as squares; those of a small table are written in them, in
-  hundredths, if they are more than 0."
-  (setv image (.imshow axes values :cmap DARK-IS-MUCH :vmin 0 :vmax 1 :aspect "auto"))
-  (characters axes.xaxis columns)
-  (characters axes.yaxis rows)
-  (when (<= (len columns) FEW-CELLS)
-    (for [[i row] (enumerate values)
-          [j value] (enumerate row)  :if value]
-      (.text axes j i f"{(* 100 value) :.0f}" :ha "center" :va "center" :fontsize 8
-             :color (if (> value 0.5) ON-DARK ON-LIGHT))))
-  image)
+(setv MOST-BARS 40)
 
 ;;; Attention
 
@@ -107,18 +65,20 @@ Each has the question that it answers above it, and axes in the text's own chara
   (setv figure (figure-with data 6.4 4.2)
         axes (.subplots figure)
         names (get data "positions")
-        places (range (len names)))
+        first (if (= (get data "unit") "line") 0 1)       ; ticks that are characters count from 0
+        places (range first (+ first (len names))))
   (.errorbar axes places (get data "loss") :yerr (get data "error") :marker "o" :label "model")
   (when (get data "floor")
     (.plot axes places (get data "floor") :color INK :linestyle "--" :label "floor"))
   (for [[k loss] (.items (get data "counting"))]
     (when (<= 1 (int k) (len names))
-      (.plot axes [(- (int k) 1) (- (len names) 1)] [loss loss] :color FAINT :linewidth 1)
+      (.plot axes [(get places (- (int k) 1)) (get places -1)] [loss loss] :color FAINT
+             :linewidth 1)
       ;; Their losses lie close together, so the names stand side by side.
       (.annotate axes f"counting {(+ 1 (int k))}" #((- 1.25 (* 0.25 (int k))) loss)
                  :xycoords #("axes fraction" "data") :color FAINT :fontsize 8
                  :ha "right" :va "bottom")))
-  (when (<= (len names) 32)
+  (unless first
     (characters axes.xaxis names))
   (.set-ylim axes :bottom 0)
   (.set-xlabel axes f"position in the {(get data "unit")}")
@@ -165,77 +125,10 @@ Each has the question that it answers above it, and axes in the text's own chara
     (.set-xlabel plane f"{(* 100 first) :.0f} % of how they differ")
     (.set-ylabel plane f"{(* 100 second) :.0f} %")
     (setv image (.imshow table (get group "cosines") :cmap "RdBu_r" :vmin -1 :vmax 1))
-    (if (<= (len shown) 40)
-      (for [axis [table.xaxis table.yaxis]]
-        (characters axis shown)
-        (.set-tick-params axis :labelsize (if (> (len shown) 16) 6 9)))
-      (.set-xlabel table (get group "what")))
+    (characters table.xaxis shown)
+    (characters table.yaxis shown)
     (.set-title table "cosines" :fontsize 10)
     (.colorbar figure image :ax table :shrink 0.8))
-  figure)
-
-;;; A machine
-
-(defn on-circle [count radius]
-  "-> [#(x y)]: places on a circle, clockwise from the top."
-  (lfor  i (range count)
-         :setv angle (- (/ pi 2) (/ (* 2 pi i) count))
-         #((* radius (cos angle)) (* radius (sin angle)))))
-
-(defn arrow [axes start end p colour size]
-  "From a state to a state or back to itself, the thicker the likelier."
-  (setv style (dict :arrowstyle "-|>" :mutation-scale 9 :color colour :alpha (+ 0.25 (* 0.75 p))
-                    :linewidth (+ 0.5 (* 2 p)) :shrinkA size :shrinkB size :zorder 1))
-  (if (= start end)
-    (.add-patch axes (Circle #((* 1.17 (get start 0)) (* 1.17 (get start 1))) 0.12 :fill False
-                             :edgecolor colour :linewidth (+ 0.5 (* 2 p)) :zorder 1))
-    (.add-patch axes (FancyArrowPatch start end :connectionstyle "arc3,rad=0.16" #** style))))
-
-(defn draw-states [axes states alphabet title]
-  "States on a circle, the more frequent the larger; an arrow for each token that may come."
-  (setv order (if (> (len states) FEW-NODES)
-                (lfor  [i s] (enumerate states)  :if (>= (get s "stationary") RARE)  i)
-                (range (len states)))
-        order (cut (sorted order :key (fn [i] (- (get states i "stationary")))) MOST-NODES)
-        order (sorted order)
-        place (dict (zip order (on-circle (len order) 1)))
-        font  (if (> (len order) 12) 8 9))
-  (for [i order]
-    (setv state (get states i))
-    (for [[t [p to]] (enumerate (zip (get state "next") (get state "to")))]
-      (when (and (>= p 0.02) (in to place))
-        (arrow axes (get place i) (get place to) p (get COLOURS (% t (len COLOURS))) 14)))
-    (setv [x y] (get place i)
-          often (get state "stationary"))
-    (.text axes x y (+ (plain (state-name state 1)) f"\n{(* 100 often) :.1f} %") :fontsize font
-           :fontfamily "monospace" :ha "center" :va "center" :zorder 3
-           :bbox (dict :boxstyle "round,pad=0.3" :facecolor "white"
-                       :edgecolor (if (> often 0.001) INK FAINT)
-                       :linewidth (+ 0.6 (* 4 often)))))
-  (setv left-out (- (len states) (len order)))
-  (.set-title axes (if left-out f"{title}; {left-out} rarer ones left out" title) :fontsize 10)
-  (.set-xlim axes -1.45 1.45)
-  (.set-ylim axes -1.4 1.4)
-  (.set-aspect axes "equal")
-  (.set-axis-off axes))
-
-(defn draw-machine [data]
-  "All states, if they are few, and the merged ones; a colour for each token."
-  (setv both (<= (len (get data "states")) FEW-NODES)
-        figure (figure-with data (if both 11 6.4) 6.6)
-        alphabet (get data "alphabet")
-        grid (.subplots figure 1 (if both 2 1) :squeeze False))
-  (when both
-    (draw-states (get grid 0 0) (get data "states") alphabet
-                 f"{(len (get data "states"))} contexts"))
-  (draw-states (get grid 0 -1) (get data "merged") alphabet
-               f"{(len (get data "merged"))} states, merged where they behave alike")
-  (for [[t label] (enumerate (cut alphabet (len COLOURS)))]
-    (.plot (get grid 0 -1) [] [] :color (get COLOURS t) :label (plain label)))
-  (.legend (get grid 0 -1) :title "next token" :loc "lower right" :ncols 2)
-  (.supxlabel figure (+ f"entropy rate {(get data "entropy_rate") :.4f} nats per token; "
-                        "% is how often a state comes in the long run")
-              :fontsize 9)
   figure)
 
 ;;; Truth

@@ -114,8 +114,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
       (except [e UserError]
         (when (= kind what)
           (raise))
-        (setv why (str e))
-        (.append missing f"Not shown: {kind}. {(.upper (cut why 1))}{(cut why 1 None)}."))))
+        (.append missing f"There is no picture for {kind} here: {e}."))))
   [found missing])
 
 ;;; Showing

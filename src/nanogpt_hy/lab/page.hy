@@ -37,6 +37,7 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
                        ["xlink:href="                 "href="]
                        [r"#222222\b"                 "currentColor"]
                        [r"#ffffff\b"                 "var(--paper)"]
+                       [r"#0072b2\b"                 "var(--blue)"]
                        [r"<metadata>.*?</metadata>"  ""]]]
     (setv text (re.sub pattern new text :flags re.DOTALL)))
   (.replace text "<svg" "<svg role=\"img\" aria-hidden=\"true\"" 1))

@@ -142,9 +142,9 @@ Each function takes the plain data of one kind and a rich Console, whose width i
         most  (max (get data "loss"))
         room  (- console.width (if floor 37 28)))
   (say console f"{"position":>8}  {"loss":>7}  {"":>8}  {(if floor "floor" ""):>7}")
-  (for [[i [name loss error]] (enumerate (zip (get data "positions") (get data "loss")
-                                              (get data "error")))]
-    (setv least (when floor (get floor i)))
+  (for [i (thinned (range (len (get data "loss"))))]
+    (setv [name loss error] (lfor  key ["positions" "loss" "error"]  (get data key i))
+          least (when floor (get floor i)))
     (say console (.rstrip (+ f"{name :>8}  {loss :7.4f}  ±{error :.4f}  "
                              (if floor f"{least :7.4f}  " "")
                              (bar loss most room least)))))
