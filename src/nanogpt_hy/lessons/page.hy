@@ -22,7 +22,7 @@
   (if found (.groups found) #(line "")))
 
 (setv INNER  r"(?:[^\"\\]|\\.)*"       ; what stands between quotes
-      STRING (re.compile f"^([ ]*)(\"{INNER}\"|\"\"\"{INNER}\"\"\")" (| re.DOTALL re.MULTILINE)))
+      STRING (re.compile f"^([ ]*)(\"\"\"{INNER}\"\"\"|\"{INNER}\")" (| re.DOTALL re.MULTILINE)))
 
 (defn narrow [text]
   "Code, every line of which has at most WIDTH columns: docstrings are filled anew, a comment moves
