@@ -9,10 +9,11 @@
          pytest
          nanogpt-hy.course [CharTokenizer]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.tokenizers :as tokenizers
-         nanogpt-hy.lab.tokenizers [ALPHABET bpe-json decoder encode-array make-tokenizer
-                                    read-tokenizer tokenizer-from tokenizer-json
-                                    unknown-characters])
+         nanogpt-hy.lab.encoding :as encoding
+         nanogpt-hy.lab.encoding [decoder encode-array unknown-characters]
+         nanogpt-hy.lab.gpt2-json :as gpt2-json
+         nanogpt-hy.lab.gpt2-json [ALPHABET bpe-json]
+         nanogpt-hy.lab.tokenizers [make-tokenizer read-tokenizer tokenizer-from tokenizer-json])
 
 (setv TEXT   (* "Der Bär sagt: »Öl, don't!«\r\n\tзима 寒い 🐻\u200d❄️\0 it's  2 x 2 = 4.   \n\n" 4)
       BPE    (make-tokenizer "bpe:300" TEXT)
@@ -101,15 +102,15 @@
     test-parts-change-no-id [kind text]
   "A long text is encoded in parts, which must not be seen."
   (setv tokenizer (get KINDS kind)
-        before    tokenizers.CHUNK)
+        before    encoding.CHUNK)
   (assume (not (unknown-characters tokenizer text)))
   (setv whole (.encode tokenizer text))
   (try
-    (setv tokenizers.CHUNK 3)
+    (setv encoding.CHUNK 3)
     (assert (= (.encode tokenizer text) whole))
-    (assert (= (.join "" (tokenizers.chunks text)) text))
+    (assert (= (.join "" (encoding.chunks text)) text))
     (finally
-      (setv tokenizers.CHUNK before))))
+      (setv encoding.CHUNK before))))
 
 (defn test-a-megabyte-of-characters-takes-no-loop []
   "Well below what a dict look-up for each character takes."
@@ -286,7 +287,7 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (assert (in "the checkpoint" (refusal tokenizer-from {"kind" "bpe"  "json" text}))))
 
 (defn test-a-huge-one-is-refused [monkeypatch tmp-path]
-  (monkeypatch.setattr tokenizers "MOST_JSON" 1000)
+  (monkeypatch.setattr gpt2-json "MOST_JSON" 1000)
   (refusal tokenizer-from {"kind" "bpe"  "json" BPE.json})
   (assert (refusal read-tokenizer (write (/ tmp-path "tokenizer.json") BPE.json))))
 

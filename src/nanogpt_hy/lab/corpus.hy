@@ -7,8 +7,9 @@
          nanogpt-hy.course [split]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.chain-files [chain-beside line-length]
+         nanogpt-hy.lab.encoding [encode-array known-text]
          nanogpt-hy.lab.files [read-bytes]
-         nanogpt-hy.lab.tokenizers [encode-array known-text make-tokenizer])
+         nanogpt-hy.lab.tokenizers [make-tokenizer])
 
 (setv WAY-OUT "take them out, or train a new model on this text")
 

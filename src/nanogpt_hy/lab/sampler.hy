@@ -17,7 +17,7 @@ puts into words. The one place that asks the model is `steps`."
          torch.nn.functional :as F
          nanogpt-hy.course [next-logits]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.tokenizers [decoder known-text unknown-characters])
+         nanogpt-hy.lab.encoding [decoder known-text unknown-characters])
 
 (setv SEPARATOR "---------------\n")     ; between samples, where there is more than one
 

@@ -6,8 +6,8 @@
          torch
          torch.nn :as nn
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.sampler [in-eval-mode]
-         nanogpt-hy.lab.tokenizers [known-text])
+         nanogpt-hy.lab.encoding [known-text]
+         nanogpt-hy.lab.sampler [in-eval-mode])
 
 (setv MARKS {"\n" "↵"  " " "␣"  "\t" "⇥"})      ; what has no shape of its own gets one
 

@@ -13,10 +13,10 @@ floor."
          numpy :as np
          torch.nn.functional :as F
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.encoding [known-text]
          nanogpt-hy.lab.losses [as-corpus counting-losses]
          nanogpt-hy.lab.markov [draw-lines entropy floors-by-position next-probabilities]
-         nanogpt-hy.lab.subject [label logits-of shown subject]
-         nanogpt-hy.lab.tokenizers [known-text])
+         nanogpt-hy.lab.subject [label logits-of shown subject])
 
 (setv MOST-CONTEXTS 2000      ; that a model is asked about, the likeliest first
       LINES         5000      ; drawn where contexts cannot be listed
