@@ -230,13 +230,6 @@
         names (lfor  [_ name] (climb.measured-by found)  name))
   (assert (= names ["counts, order 3" "counts, order 2" "counts, order 1" "counts, order 0"])))
 
-(defn test-small-models-are-computed-by-one-thread [ab]
-  (setv [_ [rung #* _]] (quick-rungs ab "bigram" :seeds 1)
-        before (torch.get-num-threads))
-  (with [_ (climb.fit-threads rung)]
-    (assert (= (torch.get-num-threads) 1)))
-  (assert (= (torch.get-num-threads) before)))
-
 ;;; The command
 
 (defn test-the-command [cli ab tmp-path]

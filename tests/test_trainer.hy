@@ -20,7 +20,7 @@
          nanogpt-hy.lab.markov [ab-chain floor]
          nanogpt-hy.lab.session [begin go new-run resume-run tuned-run]
          nanogpt-hy.lab.trained [open-model]
-         nanogpt-hy.lab.trainer [evaluate fork judge save state-tensors steps])
+         nanogpt-hy.lab.trainer [at-work evaluate fork judge save state-tensors steps])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."
@@ -240,6 +240,12 @@
   (assert (< (get (evaluate run) "val_loss") before)))
 
 ;; The parts
+
+(defn test-a-narrow-model-is-computed-by-one-thread [ab]
+  (setv run (small ab)  before (torch.get-num-threads))
+  (with [_ (at-work run)]
+    (assert (= (torch.get-num-threads) 1)))
+  (assert (= (torch.get-num-threads) before)))
 
 (defn test-the-learning-rate-goes-nanogpts-way []
   "nanoGPT's formula (train.py, get_lr): (it + 1)/(warmup + 1) of the rate, then a cosine."

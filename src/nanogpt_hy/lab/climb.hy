@@ -6,8 +6,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  contextlib [contextmanager]
-         dataclasses [asdict dataclass replace]
+(import  dataclasses [asdict dataclass replace]
          hashlib
          json
          math [isfinite log]
@@ -19,7 +18,6 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          rich.console [Console]
          rich.progress [BarColumn Progress TextColumn TimeRemainingColumn]
          rich.table [Table]
-         torch
          nanogpt-hy.config [check-keys configs preset]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast [parameters-count]
@@ -30,7 +28,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.lab.markov [floor]
          nanogpt-hy.lab.report [clock console]
          nanogpt-hy.lab.session [default-preset polite-stop read-settings RUNS]
-         nanogpt-hy.lab.trainer [Run steps])
+         nanogpt-hy.lab.trainer [at-work Run steps])
 
 (setv RUNGS    (lfor  name STAGES  :if (!= name "fast")  name)     ; fast is no step of the lecture
       DROPPING ["dropout" "gpt" "fast"]                            ; the stages with dropout in them
@@ -39,8 +37,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
       ;; to compile a small model takes longer than to train it.
       OWN      {"scale" "head-size"  "init" "auto"  "compile" "off"}
       STEPS    1000                    ; by then a small model has learned most of what it can
-      DROPOUT  0.1
-      NARROW   64)                     ; up to so many channels a second thread only costs time
+      DROPOUT  0.1)
 
 ;;; What is to be done
 
@@ -140,19 +137,10 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (when run.stopping
     (return None))
   (setv batches (all-of corpus corpus.val rung.config.block-size)
-        [loss _] (mean-loss run.forward batches :device run.device))
+        [loss _] (with [_ (at-work run)] (mean-loss run.forward batches :device run.device)))
   {"key" (rung-key rung corpus)  "stage" rung.stage  "seed" rung.train.seed  "loss" loss
    "parameters" (parameters-count run.model)  "steps" rung.train.max-iters
    "seconds" (round run.seconds 2)})
-
-(defn [contextmanager] fit-threads [rung]
-  "Within, models as small as RUNG's are computed by one thread: they are done before others wake."
-  (setv threads (torch.get-num-threads))
-  (when (<= rung.config.n-embd NARROW)
-    (torch.set-num-threads 1))
-  (try
-    (yield)
-    (finally (torch.set-num-threads threads))))
 
 (defn estimate [todo corpus * [warm 3] [timed 12]]
   "Rungs -> seconds: a few steps of each stage, timed."
@@ -393,7 +381,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
                    :file (if config (read-settings config) {}) #** options)
         path (/ (Path (or out (results-folder text))) "results.jsonl"))
   (try
-    (setv results (with [_ (fit-threads (get all 0))] (climb all corpus path)))
+    (setv results (climb all corpus path))
     (except [KeyboardInterrupt]
       (setv results None)))
   (when (is results None)

@@ -1,13 +1,23 @@
 "Where and how exactly to compute: device, precision and compiler, each with the reason in words."
 
-(import  contextlib [nullcontext]
+(import  contextlib [contextmanager nullcontext]
          shutil
          torch
          nanogpt-hy.errors [RequestError])
 
-;; Said explicitly, the number of threads stays what it is: MKL is then not allowed to take fewer of
-;; them now and then, which would change the order of sums and with it the last bits of a run.
-(torch.set-num-threads (torch.get-num-threads))
+(setv NARROW 64)       ; up to so many channels a second thread only costs time
+
+(defn threads-for [config]
+  "How many threads compute a model of CONFIG on the CPU: a narrow one is done before others wake."
+  (if (<= config.n-embd NARROW) 1 (torch.get-num-threads)))
+
+(defn [contextmanager] fit-threads [config]
+  "Within, torch has as many threads as suit a model of CONFIG."
+  (setv threads (torch.get-num-threads))
+  (torch.set-num-threads (threads-for config))
+  (try
+    (yield)
+    (finally (torch.set-num-threads threads))))
 
 (defn choose-device [name]
   "auto, cpu, cuda, cuda:1 or mps -> torch.device, reason."
@@ -17,7 +27,7 @@
     (!= name "auto") [(known-device name) "asked for"]
     cuda             [(torch.device "cuda") f"found {(torch.cuda.get-device-name)}"]
     mps              [(torch.device "mps") "found an Apple GPU"]
-    True             [(torch.device "cpu") f"no GPU found; {(torch.get-num-threads)} threads"]))
+    True             [(torch.device "cpu") "no GPU found"]))
 
 (defn known-device [name]
   "The torch.device NAME, if this machine has it."
@@ -29,8 +39,6 @@
                     (if (torch.backends.mps.is-available) ["mps"] [])))
       (raise (RequestError
         f"--device {name} is not there: this machine has {(.join ", " here)}") :from None)))
-  (when (= device.type "meta")
-    (raise (RequestError "--device meta computes nothing: use cpu or a GPU")))
   device)
 
 (defn choose-dtype [name device]

@@ -4,6 +4,7 @@
          rich.console [Console]
          rich.progress [BarColumn Progress ProgressColumn TextColumn TimeRemainingColumn]
          rich.table [Table]
+         nanogpt-hy.lab.device [threads-for]
          nanogpt-hy.lab.evaluation [by-line]
          nanogpt-hy.lab.session [parameters yardsticks]
          nanogpt-hy.lab.trainer [eval-iters tokens-a-step])
@@ -28,7 +29,7 @@
       ["preset" why-preset]
       ["training" (+ f"{run.train.max-iters :,} steps of {(tokens-a-step run) :,} tokens; every "
                      f"{run.train.eval-interval :,} steps: {evaluated}")]
-      ["device" (+ f"{run.device} ({run.device-reason}), "
+      ["device" (+ f"{run.device} ({run.device-reason}), {(threads run)}"
                    f"{(.removeprefix (str run.dtype) "torch.")} ({run.dtype-reason}), "
                    f"{(if run.compiled "compiled" "not compiled")} ({run.compile-reason})")]
       ["guessing" (+ f"loses {(get marks "guessing") :.4f} nats per token, "
@@ -42,6 +43,14 @@
                     (if (get marks "floor here")
                       f"; in this validation part {(get marks "floor here") :.4f}" ""))]])
      (if run.folder [["folder" f"{run.folder}"]] [])))
+
+(defn threads [run]
+  "How many threads compute, in words, where that is known."
+  (setv n (threads-for run.config))
+  (cond
+    (!= run.device.type "cpu") ""
+    (= n 1) "1 thread, "
+    True f"{n} threads, "))
 
 (defclass Rate [ProgressColumn]
   "Tokens a second over the last moments, as rich measures them."

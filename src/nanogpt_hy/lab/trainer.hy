@@ -27,7 +27,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.checkpoint [load-weights save-checkpoint]
          nanogpt-hy.lab.corpus [check-block-size]
          nanogpt-hy.lab.descent [Descent learning-rate-at]
-         nanogpt-hy.lab.device [choose-compile choose-device choose-dtype precision]
+         nanogpt-hy.lab.device [choose-compile choose-device choose-dtype fit-threads precision]
          nanogpt-hy.lab.evaluation [all-of drawn-batches mean-loss])
 
 ;; Randomness. The batches, the evaluations and the samples of a run have a generator each. First
@@ -48,12 +48,14 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (when (and (= device.type "cuda") (in "cuda" state))
     (torch.cuda.set-rng-state (get state "cuda") device)))
 
-(defn [contextmanager] own-randomness [run]
-  "Within, torch's default generator is the run's own; outside, it is as if nothing had happened."
+(defn [contextmanager] at-work [run]
+  "Within, torch's default generator is the run's own, and it has as many threads as suit the model;
+  outside, it is as if nothing had happened."
   (setv outside (default-state run.device))
   (set-default-state run.default-state run.device)
   (try
-    (yield)
+    (with [_ (fit-threads run.config)]
+      (yield))
     (finally
       (setv run.default-state (default-state run.device))
       (set-default-state outside run.device))))
@@ -96,7 +98,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
       (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")
       (torch.use-deterministic-algorithms True))
     (setv self.default-state (seeded-state train.seed self.device))
-    (with [_ (own-randomness self)]
+    (with [_ (at-work self)]
       (setv self.model (.to (build-model stage config :init train.init) self.device)
             self.ahead (when (draws-ahead self) (fresh-batches self))))
     (setv self.scaler (when (= self.dtype torch.float16) (torch.amp.GradScaler self.device.type))
@@ -160,7 +162,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "Train COUNT steps, fewer if the run is told to stop; -> the last loss. TOLD is called with the
   run a few times a second."
   (setv started (perf-counter)  spoken started)
-  (with [_ (own-randomness run)]
+  (with [_ (at-work run)]
     (for [_ (range count)]
       (when run.stopping
         (break))
@@ -200,7 +202,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "-> the losses of both parts in nats per token, as metrics.jsonl has them. Changes nothing that is
   trained."
   (setv started (perf-counter))
-  (with [_ (own-randomness run)]
+  (with [_ (at-work run)]
     (defn loss-on [ids]
       (mean-loss run.forward (batches-of run ids) :device run.device))
     (setv [train-loss _]       (loss-on run.corpus.train)
@@ -304,4 +306,5 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (with [file (open path "a" :encoding "utf-8")]
       (.write file (+ (json.dumps row) "\n")))
     (except [e OSError]
-      (raise (WorkError f"{path} cannot be written: {e.strerror}")))))
+      (raise (WorkError (+ f"cannot write {path} ({e.strerror}): "
+                           "free some space, or use a folder that you may write to"))))))

@@ -1,7 +1,6 @@
 "What lessons make: small texts, and stages of the ladder trained on them in seconds."
 
 (import  atexit
-         contextlib [contextmanager]
          dataclasses [dataclass]
          functools [cache]
          pathlib [Path]
@@ -11,6 +10,7 @@
          nanogpt-hy.course [generate]
          nanogpt-hy.lab.chain-files [write-chain]
          nanogpt-hy.lab.corpus [read-corpus]
+         nanogpt-hy.lab.device [fit-threads]
          nanogpt-hy.lab.evaluation [all-of loss-floor mean-loss]
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lab.markov [ab-chain draw-lines]
@@ -64,20 +64,10 @@
   (defn __repr__ [self]
     f"<{self.stage}: {self.parameters} weights, loss {self.loss :.4f}>"))
 
-(defn [contextmanager] one-thread []
-  "Within, torch computes in one thread: models as small as these are done before others wake."
-  (setv threads (torch.get-num-threads))
-  (torch.set-num-threads 1)
-  (try
-    (yield)
-    (finally
-      (torch.set-num-threads threads))))
-
 (defn finish [run]
   "Train RUN to its end, saying nothing; -> Made."
   (setv judged [])
-  (with [_ (one-thread)]
-    (go run :judged (fn [run row] (.append judged row))))
+  (go run :judged (fn [run row] (.append judged row)))
   (when run.stopping
     (raise (KeyboardInterrupt)))
   (setv row (get judged -1))
@@ -103,13 +93,13 @@
 
 (defn loss-on [text trained]
   "The loss of a Made or Trained model over all of the validation part of the file TEXT."
-  (setv [model tokenizer size] (if (isinstance trained Made)
+  (setv [model tokenizer config] (if (isinstance trained Made)
                                    [trained.run.model trained.run.corpus.tokenizer
-                                    trained.run.config.block-size]
-                                   [trained.model trained.tokenizer trained.config.block-size])
+                                    trained.run.config]
+                                   [trained.model trained.tokenizer trained.config])
         corpus (read-corpus text :tokenizer tokenizer))
-  (with [_ (one-thread)]
-    (get (mean-loss model (all-of corpus corpus.val size)) 0)))
+  (with [_ (fit-threads config)]
+    (get (mean-loss model (all-of corpus corpus.val config.block-size)) 0)))
 
 (defn compare [#* stages #** options]
   "Train STAGES, one after the other, and print a table; -> {stage: loss}."
