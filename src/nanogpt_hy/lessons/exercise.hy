@@ -14,7 +14,6 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          hy.compiler [hy-compile]
          hy.errors [HyLanguageError]
          nanogpt-hy.errors [RequestError UserError WorkError]
-         nanogpt-hy.lab.corpus [read-text]
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lessons.lesson [Exercise Text])
 
@@ -103,6 +102,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
 
 (defn load-file [path]
   "Run the Hy file at PATH; -> its module."
+  (import nanogpt-hy.lab.corpus [read-text])             ; here, for it loads torch
   (setv text   (read-text path)
         module (ModuleType "exercise"))
   (setv module.__file__ (str path)
@@ -130,7 +130,8 @@ The learner's file is Hy code and is run as such: it is their own, and running i
 
 (defn check-file [lesson path]
   "Hold the file at PATH against LESSON's check; WorkError says what is wrong and why."
-  (import nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS])
+  (import nanogpt-hy.lab.corpus [read-text]
+          nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS])
   (setv piece (. (the-exercise lesson) piece)
         check (get EXERCISE-CHECKS piece))
   (read-text path)                             ; whether there is such a file is asked first
