@@ -1,0 +1,63 @@
+"The README: its commands are commands, its code runs, its excerpts are what the files say."
+
+(import  ast
+         re
+         shlex
+         pytest
+         hy
+         nanogpt-hy.cli [app]
+         nanogpt-hy.lab.twin [python-of source-of])
+
+(defn blocks [root language]
+  "The code blocks of the README in LANGUAGE."
+  (setv text (.read-text (/ root "README.md") :encoding "utf-8"))
+  (lfor  [kind block] (re.findall r"(?ms)^```(\w*)\n(.*?)^```" text)  :if (= kind language)  block))
+
+(defn commands [root]
+  "The command lines in the README's blocks, without comments."
+  (lfor  block (blocks root "")
+         line (.splitlines block)
+         :if (re.match r"(\$ )?nanogpt-hy " line)
+         (shlex.split (.removeprefix line "$ ") :comments True)))
+
+(defn test-every-command-is-one [root]
+  (setv found (commands root))
+  (assert (>= (len found) 6))
+  (for [[_ #* arguments] found]
+    (setv arguments (lfor  a arguments  :if (!= a "--ckpt")  a))
+    (app.parse-args arguments :exit-on-error False :print-error False)))
+
+(defn test-every-command-has-its-paragraph [root]
+  (setv text (.read-text (/ root "README.md") :encoding "utf-8"))
+  (for [name app  :if (not (.startswith name "-"))]
+    (assert (in f"nanogpt-hy {name}" text))))
+
+;; The excerpt on the first screen leaves out docstrings and one default, written as an ellipsis.
+
+(defn as-hy [text]
+  "The definitions in TEXT, without docstrings, read."
+  (lfor  form (hy.read-many (.replace text "(fn [weights] weights)" "…"))
+         (hy.repr (lfor  part form  :if (not (isinstance part hy.models.String))  part))))
+
+(defn as-python [text]
+  "The definitions in TEXT, without docstrings, parsed."
+  (setv text (re.sub r"(?s)\"\"\".*?\"\"\"" "" text))
+  (ast.dump (ast.parse (re.sub "lambda weights: weights|…" "None" text))))
+
+(defn [(pytest.mark.parametrize #("language" "source" "read")
+         [#("hy" source-of as-hy)  #("python" python-of as-python)])]
+    test-the-excerpt-is-the-courses [root language source read]
+  (setv shown (get (blocks root language) 0)
+        whole (.join "\n" (map source ["attention-weights" "attend"])))
+  (assert (= (read shown) (read whole))))
+
+(defn test-the-tree-names-every-step [root]
+  (setv text (.read-text (/ root "README.md") :encoding "utf-8"))
+  (for [path (.glob (/ root "src" "nanogpt_hy" "course") "s*.hy")]
+    (assert (in path.name text))))
+
+(defn test-the-code-runs [root monkeypatch]
+  (monkeypatch.chdir root)
+  (setv [_ greeting driving] (blocks root "hy"))
+  (for [block [greeting (.replace driving "500" "5")]]
+    (hy.eval (hy.read-many block) {"__name__" "readme"})))
