@@ -8,7 +8,7 @@
          rich.console [Console]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.differences [changes kept marked-lines quoted show-difference tree]
-         nanogpt-hy.lab.twin [stage-piece])
+         nanogpt-hy.lab.finding [stage-piece])
 
 (setv STAGES (.split (+ "bigram embedding position average head multi-head feed-forward blocks "
                         "residual layer-norm dropout gpt fast")))

@@ -362,7 +362,7 @@ def show(
     macroexpand
         Show what its macros expand to.
     """
-    from nanogpt_hy.lab.twin import show_piece
+    from nanogpt_hy.lab.showing import show_piece
 
     return show_piece(name, python=python, macroexpand=macroexpand)
 

@@ -8,7 +8,8 @@ put in (around others, too) and to rename that make the one of the other."
          hy.models [Dict Expression Keyword List Set Tuple]
          rich.console [Console]
          rich.text [Text]
-         nanogpt-hy.lab.twin [flat in-pairs pretty PREFIXES stage-piece]
+         nanogpt-hy.lab.finding [stage-piece]
+         nanogpt-hy.lab.layout [flat in-pairs pretty PREFIXES]
          nanogpt-hy.tracing [head-name is-atom])
 
 (setv WIDTH  70       ; columns of a form; its last brackets may stand a little further out

@@ -9,7 +9,7 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
          types [ModuleType]
          hy.repl [REPL]
          nanogpt-hy.errors [UserError]
-         nanogpt-hy.lab.twin [show-piece]
+         nanogpt-hy.lab.showing [show-piece]
          nanogpt-hy.tracing [describe in-short])
 
 ;; What the REPL has at hand besides the whole course, which is long to load: module and names.

@@ -8,7 +8,8 @@
          textwrap
          rich.console [Console]
          rich.text [Text]
-         nanogpt-hy.lab.twin [python-of show-highlighted source-of])
+         nanogpt-hy.lab.showing [show-highlighted]
+         nanogpt-hy.lab.twin [python-of source-of])
 
 (setv WIDTH 80)
 
