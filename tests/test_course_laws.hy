@@ -21,9 +21,11 @@ and blocks, the lecture's published losses and parameter counts."
                             attention-weights average-cumulative average-loop average-matmul
                             average-softmax causal cross-entropy draw-batch evaluate examples
                             generate gpt-body normal-init split train-step windows]
-         nanogpt-hy.lessons.checks [CHECKS check-attention-dropout check-average check-causal
-                                    check-causal-model check-position-wise
-                                    check-split check-tokenizer check-windows])
+         nanogpt-hy.lessons.checks [CHECKS]
+         nanogpt-hy.lessons.checks.attention [check-average]
+         nanogpt-hy.lessons.checks.batches [check-split check-tokenizer check-windows]
+         nanogpt-hy.lessons.checks.causality [check-causal check-causal-model check-position-wise]
+         nanogpt-hy.lessons.checks.dropout [check-attention-dropout])
 
 ;; the shared machines that run this are slow at times, and that is no error
 (setv unhurried (settings :deadline None :max-examples 30)

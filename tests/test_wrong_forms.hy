@@ -4,8 +4,11 @@
          hy
          torch
          nanogpt-hy.course :as course
-         nanogpt-hy.lessons.checks [CHECKS CheckFailed check-attention-dropout check-causal
-                                    check-many-heads]
+         nanogpt-hy.lessons.checks [CHECKS]
+         nanogpt-hy.lessons.checks.attention [check-many-heads]
+         nanogpt-hy.lessons.checks.basics [CheckFailed]
+         nanogpt-hy.lessons.checks.causality [check-causal]
+         nanogpt-hy.lessons.checks.dropout [check-attention-dropout]
          wrong-forms [HeadWith WRONG attend-many weigh-zeros-masked])
 
 ;; the checks that no piece of the course has to itself, with a right form for each

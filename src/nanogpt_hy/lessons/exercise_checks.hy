@@ -5,9 +5,11 @@
          torch.nn :as nn
          torch.nn.functional :as F
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.lessons.checks [check-attention-weights check-block check-causal
-                                    check-feed-forward check-many-heads check-position-wise CHECKS
-                                    must must-be-shaped repeatable same sees-its-past])
+         nanogpt-hy.lessons.checks [CHECKS]
+         nanogpt-hy.lessons.checks.attention [check-attention-weights check-many-heads]
+         nanogpt-hy.lessons.checks.basics [must must-be-shaped repeatable same]
+         nanogpt-hy.lessons.checks.causality [check-causal check-position-wise sees-its-past]
+         nanogpt-hy.lessons.checks.transformer [check-block check-feed-forward])
 
 
 ;;; Lesson 8
