@@ -39,7 +39,7 @@
     (assert (in (source-of name) text)))
   (assert (= (source-of "s08") (source-of "course.s08_head") text))
   (assert (.startswith (source-of "Head") "(deflayer Head [n-embd head-size"))
-  (assert (in "; for the scaled-up model: see step 11" (source-of "Head")))
+  (assert (in "; for the scaled-up model, see step 11" (source-of "Head")))
   (assert (.endswith (source-of "Head") "x.device))))"))
   (assert (= (. (find-piece "Head") line)
              (+ 1 (.index (.splitlines text) (get (.splitlines (source-of "Head")) 0))))))
@@ -47,12 +47,13 @@
 (defn test-methods-without-what-is-around-them []
   (assert (= (source-of "Embed.forward") #[=[
 (forward [self ids]
-  (setv places (torch.arange (get ids.shape 1) :device ids.device))    ; (T)
-  (+ (self.token ids) (self.position places)))                        ; (B T C) + (T C)]=]))
+  (setv places (torch.arange (get ids.shape 1) :device ids.device))  ; (T)
+  (+ (self.token ids) (self.position places)))          ; (B T C) + (T C)]=]))
   (assert (= (source-of "CharTokenizer.encode") (source-of "s01-tokens.CharTokenizer.encode")
              #[=[
 (defn encode [self text]
-  "text -> list of ids  ; (.encode (CharTokenizer \"abba\") \"bab\") => [1, 0, 1]"
+  "text -> list of ids
+  ; (.encode (CharTokenizer \"abba\") \"bab\") => [1, 0, 1]"
   (lfor char text (get self.ids char)))]=]))
   (setv piece (find-piece "CharTokenizer.encode"))
   (assert (in "(defn encode" (get (.splitlines (.read-text piece.path)) (- piece.line 1)))))
@@ -93,8 +94,8 @@
 (defn test-python-is-what-one-would-type []
   (assert (= (python-of "next-logits") #[=[
 def next_logits(model, ids, *, block_size=0):
-    """(B T) -> (B V): logits of the token after each row. The model is shown the last block-size
-    tokens (0: all)."""
+    """(B T) -> (B V): logits of the token after each row. The model is shown the
+    last block-size tokens (0: all)."""
     return model(ids[:, -block_size:])[:, -1]]=]))
   (assert (= (python-of "Embed.forward") #[=[
 def forward(self, ids):
