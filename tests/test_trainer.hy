@@ -18,7 +18,8 @@
          nanogpt-hy.lab.descent [learning-rate-at]
          nanogpt-hy.lab.evaluation [all-of floor-here loss-floor mean-loss]
          nanogpt-hy.lab.markov [ab-chain floor]
-         nanogpt-hy.lab.session [begin go new-run resume-run tuned-run]
+         nanogpt-hy.lab.resume [resume-run]
+         nanogpt-hy.lab.session [begin go new-run tuned-run]
          nanogpt-hy.lab.trained [open-model]
          nanogpt-hy.lab.trainer [at-work evaluate fork judge save state-tensors steps])
 

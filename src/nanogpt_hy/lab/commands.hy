@@ -16,8 +16,9 @@
          nanogpt-hy.lab.evaluation [all-of floor-here loss-floor mean-loss]
          nanogpt-hy.lab.report [clock console Report]
          nanogpt-hy.lab.sampler [explain-texts sample-texts Settings]
-         nanogpt-hy.lab.session [begin default-preset free-folder go new-run read-settings
-                                 resume-run RUNS tuned-run]
+         nanogpt-hy.lab.resume [resume-run]
+         nanogpt-hy.lab.session [begin default-preset free-folder go new-run read-settings RUNS
+                                 tuned-run]
          nanogpt-hy.lab.trained [open-model])
 
 (setv EXIT-CODES {"SIGINT" 130  "SIGTERM" 143})      ; as shells count them: 128 and the signal
