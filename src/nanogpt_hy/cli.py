@@ -133,6 +133,7 @@ def sample(
     seed: int | None = None,
     stop: str | None = None,
     unknown: Literal["error", "skip"] = "error",
+    window: Literal["exact", "half"] = "exact",
     explain: Annotated[bool, Parameter(negative="")] = False,
     device: str = "auto",
 ):
@@ -162,6 +163,9 @@ def sample(
         Stop before this text would be written.
     unknown
         What to do with characters of the prompt that the model never saw.
+    window
+        What it sees of a text longer than block-size: exactly its last block-size tokens, which are
+        computed anew for each token; or half to all of that, which is several times as fast.
     explain
         Show for each character what the model thought and what was drawn.
     device
@@ -181,6 +185,7 @@ def sample(
         seed=seed,
         stop=stop,
         unknown=unknown,
+        window=window,
         explain=explain,
         device=device,
     )

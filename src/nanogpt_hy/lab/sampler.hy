@@ -1,15 +1,18 @@
 "A trained model writes: its logits are filtered, a token is drawn, the text streams out.
 
-What a model thinks comes from the course's `next-logits`; everything here only filters, draws and
-puts into words. The one place that asks the model is `steps`."
+What a model thinks comes from the course's `next-logits`, or for stage fast from a KVCache that
+says the same sooner; everything here only filters, draws and puts into words. The one place that
+asks the model is `steps`."
 
 (eval-when-compile
   (require hyrule [-> ncut unless]))
 (import  contextlib [contextmanager]
          dataclasses [dataclass]
          hashlib [sha256]
+         itertools [tee]
          math [isfinite log]
          numbers [Integral Real]
+         operator [itemgetter]
          secrets [randbits]
          rich.cells [cell-len set-cell-size]
          rich.text [Text]
@@ -17,9 +20,11 @@ puts into words. The one place that asks the model is `steps`."
          torch.nn.functional :as F
          nanogpt-hy.course [next-logits]
          nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.fast [FastGPT KVCache]
          nanogpt-hy.lab.encoding [decoder known-text unknown-characters])
 
-(setv SEPARATOR "---------------\n")     ; between samples, where there is more than one
+(setv SEPARATOR "---------------\n"     ; between samples, where there is more than one
+      AT-ONCE   16)                     ; samples in a batch: more hardly makes it quicker, on a CPU
 
 
 ;;; What may be asked
@@ -54,7 +59,8 @@ puts into words. The one place that asks the model is `steps`."
         #^ int num-samples 1
         #^ (| int None) seed None           ; None: another one each time
         #^ (| str None) stop None
-        #^ str unknown "error")             ; or "skip": what to do with characters never seen
+        #^ str unknown "error"              ; or "skip": what to do with characters never seen
+        #^ str window "exact")              ; or "half": what the model sees past block-size
 
   (defn __post-init__ [self]
     (check-filters self.temperature self.top-k self.top-p)
@@ -65,7 +71,8 @@ puts into words. The one place that asks the model is `steps`."
     (demand (or (is self.seed None) (and (whole self.seed 0) (<= self.seed 0xffffffff)))
             "--seed" self.seed f"a whole number from 0 to {0xffffffff}")
     (demand (!= self.stop "") "--stop" "empty" "a text, or left out")
-    (demand (in self.unknown ["error" "skip"]) "--unknown" self.unknown "error or skip")))
+    (demand (in self.unknown ["error" "skip"]) "--unknown" self.unknown "error or skip")
+    (demand (in self.window ["exact" "half"]) "--window" self.window "exact or half")))
 
 
 ;;; From logits to a token
@@ -118,8 +125,11 @@ puts into words. The one place that asks the model is `steps`."
   (F.softmax scores :dim -1))
 
 (defn draw [probabilities generator]
-  "(B V) -> (B 1): one token a row."
-  (torch.multinomial probabilities 1 :generator generator))
+  "(B V) -> (B 1): one token a row, all from GENERATOR or each from its own in a list of them."
+  (if (isinstance generator list)
+    (torch.cat (lfor  [row its-own] (zip (.split probabilities 1) generator)
+                      (draw row its-own)))
+    (torch.multinomial probabilities 1 :generator generator)))
 
 (defn sample-generator [seed index [device "cpu"]]
   "The generator of sample number INDEX, the same whether or not there are others. The first one
@@ -136,34 +146,61 @@ puts into words. The one place that asks the model is `steps`."
   #^ torch.Tensor ids                ; (B T)
   #^ torch.Tensor logits             ; (B V)
   #^ torch.Tensor probabilities      ; (B V) after the filters
-  #^ torch.Tensor drawn)             ; (B)
+  #^ torch.Tensor drawn              ; (B)
+  #^ int seen)                       ; how many of the T tokens the model saw
 
-(defn [contextmanager] in-eval-mode [model]
-  "While it lasts nothing drops out; after it each layer is in the mode that it was in."
-  (setv awake (lfor  layer (.modules model)  :if layer.training  layer))
-  (.eval model)
+(defn [contextmanager] asleep [layers]
+  "While it lasts nothing drops out; after it each of LAYERS is in the mode that it was in."
+  (setv awake (lfor  layer layers  :if layer.training  layer))
+  (for [layer awake]
+    (setv layer.training False))
   (try
     (yield)
     (finally
       (for [layer awake]
         (setv layer.training True)))))
 
+(defn in-eval-mode [model]
+  "A context in which MODEL is in evaluation mode; see `asleep`."
+  (asleep (list (.modules model))))
+
+(defn asker [model]
+  "Who asks MODEL: for stage fast one who keeps what it computed, else the course's `next-logits`."
+  (if (isinstance model FastGPT)
+    (. (KVCache) next-logits)
+    next-logits))
+
+(defn dropped [T block-size window]
+  "How many of T tokens are gone: none where the window is exact (`next-logits` moves it on by one
+  token); where it is half, a full window drops its older half  ; (dropped 9 8 \"half\") => 4"
+  (when (or (= window "exact") (not block-size))
+    (return 0))
+  (setv half  (// (+ block-size 1) 2)
+        times (- (// (- block-size T) half)))     ; rounded up
+  (* half (max 0 times)))
+
 (defn [(torch.no-grad)] steps [model ids count * [block-size 0] [settings (Settings)]
-                               [generator None] [ask next-logits]]
+                               [generator None] [ask None]]
   "(B T) -> COUNT Steps, as they are asked for.
 
-  ASK is the one who asks the model: called as `next-logits` is, each time with all ids so far, one
-  column more than the last time; so it may remember what it computed then."
+  ASK is the one who asks the model (see `asker`): called as `next-logits` is, each time with all
+  ids so far, one column more than the last time; so it may remember what it computed then. Only
+  with window half does it get fewer, each time that the older half is dropped."
   (unless (get ids.shape 1)
     (raise (RequestError "there are no tokens to go on from: give at least one")))
+  (setv ask    (or ask (asker model))
+        layers (list (.modules model)))      ; found once: it takes as long as a small layer
   (for [_ (range count)]
+    (setv T     (get ids.shape 1)
+          shown (ncut ids : (: (dropped T block-size settings.window) None)))      ; (B t)
     ;; Between two steps the model belongs to the caller, who may train it.
-    (with [_ (in-eval-mode model)]
-      (setv logits (ask model ids :block-size block-size)))             ; (B V)
+    (with [_ (asleep layers)]
+      (setv logits (ask model shown :block-size block-size)))           ; (B V)
     (setv probabilities (next-probabilities logits :temperature settings.temperature
                                             :top-k settings.top-k :top-p settings.top-p)
           drawn (draw probabilities generator))                         ; (B 1)
-    (yield (Step ids logits probabilities (ncut drawn : 0)))
+    (yield (Step ids logits probabilities (ncut drawn : 0)
+                 :seen (min (get shown.shape 1) (or block-size T))))
     (setv ids (torch.cat [ids drawn] :dim 1))))                         ; (B T+1)
 
 (defn tokens [model ids count #** how]
@@ -247,14 +284,23 @@ puts into words. The one place that asks the model is `steps`."
         [ids text] (beginning tokenizer prompt starts generator))
   #((torch.tensor [ids] :device device) text generator))
 
-(defn text-pieces [model tokenizer prompt index * settings starts seed #** how]
-  "str... : sample number INDEX, its beginning first, in pieces as they come. HOW: see `steps`."
-  (setv [ids text generator] (begun model tokenizer prompt index :starts starts :seed seed))
+(defn text-pieces [tokenizer text drawn settings]
+  "(1)... -> str...: a sample: TEXT first, then the tokens DRAWN, in pieces as they come."
   (yield text)
-  (setv drawn  (tokens model ids settings.max-new-tokens
-                       :settings settings :generator generator #** how)
-        pieces (decoded tokenizer (gfor  t drawn  (int t))))
+  (setv pieces (decoded tokenizer (gfor  t drawn  (int t))))
   (yield :from (if settings.stop (until-stop pieces settings.stop) pieces)))
+
+(defn samples [model tokenizer prompt indices * settings starts seed #** how]
+  "-> (str...)...: the samples number INDICES in pieces, drawn as one batch. HOW: see `steps`.
+
+  A row's tokens wait until its turn comes; what no sample asks for is not drawn."
+  (setv begun-ones (lfor  index indices
+                          (begun model tokenizer prompt index :starts starts :seed seed))
+        ids   (torch.cat (lfor  [ids _ _] begun-ones  ids))                        ; (B T)
+        drawn (tokens model ids settings.max-new-tokens :settings settings
+                      :generator (lfor  [_ _ generator] begun-ones  generator) #** how))
+  (for [[row [_ text _] column] (zip (range (len ids)) begun-ones (tee drawn (len ids)))]
+    (yield (text-pieces tokenizer text (map (itemgetter row) column) settings))))
 
 (defn write-pieces [pieces out]
   "str... -> str: write the PIECES to the file OUT, each at once, and a last newline if they do not
@@ -274,21 +320,27 @@ puts into words. The one place that asks the model is `steps`."
   "The seed that is asked for, or a new one."
   (if (is settings.seed None) (randbits 32) settings.seed))
 
-(defn sample-texts [model tokenizer out * [prompt ""] [settings (Settings)] [starts None] #** how]
-  "-> list of str: samples, written to the file OUT while they are drawn, one after the other, a
-  line of dashes between two. Each has the PROMPT before it (see `beginning` if there is none).
+(defn batches [count size]
+  "The numbers below COUNT in runs of SIZE
+  ; (list (map list (batches 5 2))) => [[0 1] [2 3] [4]]"
+  (gfor  start (range 0 count size)  (range start (min count (+ start size)))))
 
-  The stop string ends a sample before it would be written, wherever the model itself wrote it.
-  STARTS is what the checkpoint says under data, starts. HOW goes to `steps`: `block-size`, `ask`."
+(defn sample-texts [model tokenizer out * [prompt ""] [settings (Settings)] [starts None] #** how]
+  "-> list of str: samples, written to the file OUT one after the other, a line of dashes between
+  two. Each has the PROMPT before it (see `beginning` if there is none).
+
+  A terminal sees each one grow while it is drawn; for a file they are drawn many at a time. The
+  stop string ends a sample before it would be written, wherever the model itself wrote it. STARTS
+  is what the checkpoint says under data, starts. HOW goes to `steps`: `block-size`, `ask`."
   (setv prompt (known-prompt tokenizer (or prompt "") settings.unknown)
         seed   (seed-of settings)
         texts  [])
-  (for [index (range settings.num-samples)]
-    (when index
+  (for [indices (batches settings.num-samples (if (.isatty out) 1 AT-ONCE))
+        pieces  (samples model tokenizer prompt indices :settings settings :starts starts
+                         :seed seed #** how)]
+    (when texts
       (.write out SEPARATOR))
-    (.append texts (write-pieces (text-pieces model tokenizer prompt index :settings settings
-                                              :starts starts :seed seed #** how)
-                                 out)))
+    (.append texts (write-pieces pieces out)))
   texts)
 
 
@@ -311,13 +363,13 @@ puts into words. The one place that asks the model is `steps`."
   #^ float surprise                  ; nats, -ln of the drawn one's probability before: its loss
   #^ str text)                       ; what the text gained by it
 
-(defn explain-step [step tokenizer text * [likeliest 8] [block-size 0]]
+(defn explain-step [step tokenizer text * [likeliest 8]]
   "Step of one row -> Explained."
   (setv before (F.softmax (.double (get step.logits 0)) :dim -1)         ; (V)
         after  (get step.probabilities 0)                                ; (V)
         order  (. (torch.sort before :descending True :stable True) indices)
         cut-off (= after 0)                                              ; (V)
-        tail   (cut (.tolist (get step.ids 0)) (- (if block-size (min block-size 16) 16)) None))
+        tail   (cut (.tolist (get step.ids 0)) (- (min step.seen 16)) None))
   (defn candidate [id]
     (Candidate id (.decode tokenizer [id]) (float (get before id)) (float (get after id))))
   (setv drawn (candidate (int step.drawn)))
@@ -329,19 +381,18 @@ puts into words. The one place that asks the model is `steps`."
              (if drawn.before (- (log drawn.before)) (float "inf"))
              text))
 
-(defn explain [model tokenizer ids * [settings (Settings)] [generator None] [likeliest 8]
-               [block-size 0] #** how]
+(defn explain [model tokenizer ids * [settings (Settings)] [generator None] [likeliest 8] #** how]
   "(1 T) -> Explained...: what `tokens` would draw, one at a time, with its reasons. It ends after
-  the token that completes the stop string."
+  the token that completes the stop string. HOW: see `steps`."
   (setv decoding (decoder tokenizer)
         count    settings.max-new-tokens
         written  "")
-  (for [[n step] (enumerate (steps model ids count :settings settings :generator generator
-                                   :block-size block-size #** how) 1)]
+  (for [[n step] (enumerate (steps model ids count :settings settings :generator generator #** how)
+                            1)]
     (setv text    (.feed decoding (int step.drawn))
           text    (if (= n count) (+ text (.end decoding)) text)
           written (+ written text))
-    (yield (explain-step step tokenizer text :likeliest likeliest :block-size block-size))
+    (yield (explain-step step tokenizer text :likeliest likeliest))
     (when (and settings.stop (in settings.stop written))
       (return))))
 

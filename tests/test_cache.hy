@@ -1,0 +1,358 @@
+"KVCache says what next-logits says, whatever it is asked; the sampler draws the same tokens through
+it, one sample at a time or many; and what --window half shows the model."
+
+(eval-when-compile
+  (require hyrule [ncut]))
+(import  io [StringIO]
+         hypothesis [given settings strategies :as st]
+         pytest
+         torch
+         torch.nn :as nn
+         torch.testing [assert-close]
+         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.course [Bigram cross-entropy GPT next-logits]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.fast [block-going-on FastGPT KVCache memory-for]
+         nanogpt-hy.lab.sampler [asker batches draw dropped explain in-eval-mode sample-generator
+                                 sample-texts SEPARATOR Settings steps tokens]
+         nanogpt-hy.lab.tokenizers [make-tokenizer])
+
+(setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
+      TEXT  "the cat sat on the mat\nand 'it' was\n")
+
+(defn sharp [c * [make FastGPT] [seed 1]]
+  "A model of firm opinions: all weights, biases and norms too, from N(0, 0.3)."
+  (torch.manual-seed seed)
+  (setv model (make c))
+  (for [weight (.parameters model)]
+    (nn.init.normal_ weight :std 0.3))
+  (.eval model))
+
+(defn random-ids [B T * [V 11] [seed 2]]
+  (torch.randint V #(B T) :generator (.manual-seed (torch.Generator) seed)))
+
+(defn law [#** data]
+  "What holds for all DATA; on a busy machine it may take its time."
+  (fn [test] ((settings :deadline None :max-examples 25) ((given #** data) test))))
+
+(defn [st.composite] shapes [draw]
+  "Configs of small GPTs of all proportions and options."
+  (setv n-head (draw (st.integers 1 3)))
+  (GPTConfig :vocab-size (draw (st.integers 2 20))
+             :block-size (draw (st.integers 1 9))
+             :n-layer    (draw (st.integers 1 3))
+             :n-head     n-head
+             :n-embd     (* n-head (draw (st.integers 1 6)))
+             :bias       (draw (st.booleans))
+             :tied       (draw (st.booleans))
+             :dropout    (draw (st.sampled-from [0.0 0.5]))
+             :activation (draw (st.sampled-from ["gelu" "gelu-tanh" "relu"]))
+             :scale      (draw (st.sampled-from ["head-size" "n-embd"]))))
+
+
+;;; Logits
+
+(defn [(law :c (shapes) :B (st.integers 1 3) :T (st.integers 1 14) :more (st.integers 0 14)
+            :seed (st.integers 0 99))]
+      test-logits-are-those-of-next-logits [c B T more seed]
+  "For a prompt of T tokens and each one that follows, up to and past block-size."
+  (setv model (sharp c :seed seed)
+        ids   (random-ids B (+ T more) :V c.vocab-size :seed seed)
+        cache (KVCache))
+  (for [n (range T (+ T more 1))]
+    (setv so-far (ncut ids : (: n)))
+    (assert-close (.next-logits cache model so-far :block-size c.block-size)
+                  (next-logits model so-far :block-size c.block-size))))
+
+(defn [(law :asked (st.lists (st.tuples (st.integers 1 2) (st.integers 1 9) (st.integers 0 1)
+                                        (st.sampled-from [3 6]))
+                             :min-size 1 :max-size 12))]
+      test-whatever-it-is-asked [asked]
+  "Other texts, longer and shorter ones, more of them, narrower windows: nothing goes stale."
+  (setv model (sharp SMALL)
+        cache (KVCache))
+  (for [[B T seed block-size] asked]
+    (setv ids (ncut (random-ids 2 9 :seed seed) (: B) (: T)))
+    (assert-close (.next-logits cache model ids :block-size block-size)
+                  (next-logits model ids :block-size block-size))))
+
+(defn test-bfloat16 []
+  "Rounded at the same places, the logits differ by no more than that rounding."
+  (setv c     (GPTConfig :vocab-size 11 :block-size 12 :n-layer 3 :n-head 2 :n-embd 32)
+        model (.to (sharp c) torch.bfloat16)
+        ids   (random-ids 2 20)
+        cache (KVCache))
+  (for [T (range 1 21)]
+    (setv logits   (.next-logits cache model (ncut ids : (: T)) :block-size 12)
+          expected (next-logits model (ncut ids : (: T)) :block-size 12))
+    (assert (is logits.dtype torch.bfloat16))
+    (assert-close logits expected :rtol 0.05 :atol (* 0.02 (.item (.amax (.abs expected)))))))
+
+(defn test-under-autocast []
+  (setv model (sharp SMALL)
+        ids   (random-ids 1 6)
+        cache (KVCache))
+  (for [T (range 1 7)]
+    (with [_ (torch.autocast "cpu" :dtype torch.bfloat16)]
+      (setv logits (.next-logits cache model (ncut ids : (: T)) :block-size 6)))
+    (assert-close (.float logits) (next-logits model (ncut ids : (: T))) :rtol 0.1 :atol 0.1)))
+
+(defn test-without-a-block-size-the-model-has-one []
+  (setv model (sharp SMALL)
+        ids   (random-ids 1 7)
+        cache (KVCache))
+  (for [T (range 1 7)]
+    (assert-close (.next-logits cache model (ncut ids : (: T)))
+                  (next-logits model (ncut ids : (: T)))))
+  (with [_ (pytest.raises IndexError)]
+    (.next-logits cache model ids)))
+
+(defn test-another-model-and-changed-weights-are-noticed []
+  "Whoever trains between two tokens gets what the trained model says."
+  (setv model (sharp SMALL)
+        other (sharp SMALL :seed 5)
+        ids   (random-ids 1 6)
+        cache (KVCache)
+        adam  (torch.optim.AdamW (.parameters model) :lr 0.1))
+  (for [T (range 1 6)]
+    (setv so-far (ncut ids : (: T)))
+    (assert-close (.next-logits cache model so-far) (next-logits model so-far))
+    (when (= T 3)
+      (.backward (cross-entropy (model ids) ids))
+      (.step adam))
+    (when (= T 4)
+      (.load-state-dict model (.state-dict other)))
+    (assert-close (.next-logits cache other so-far) (next-logits other so-far))
+    (assert-close (.next-logits cache model so-far) (next-logits model so-far))))
+
+(defn test-after-an-interruption-nothing-wrong-is-remembered []
+  (setv model (sharp SMALL)
+        ids   (random-ids 1 6)
+        cache (KVCache)
+        last  (get model.transformer.h -1))
+  (defn interrupt [#* _]
+    (raise KeyboardInterrupt))
+  (for [T (range 1 7)]
+    (setv so-far (ncut ids : (: T))
+          hook   (.register-forward-hook last.ln-2 interrupt))
+    (with [_ (pytest.raises KeyboardInterrupt)]
+      (.next-logits cache model so-far))
+    (.remove hook)
+    (assert-close (.next-logits cache model so-far) (next-logits model so-far))))
+
+(defn test-no-gradients []
+  (setv model (sharp SMALL)
+        cache (KVCache))
+  (assert (not (. (.next-logits cache model (random-ids 1 3)) requires-grad)))
+  (assert (not cache.memory.requires-grad))
+  (assert (torch.is-grad-enabled)))
+
+(defn test-the-memory-is-made-once []
+  "(B n-layer 2 H T D), and each token's keys and values are computed once."
+  (setv model  (sharp SMALL)
+        cache  (KVCache)
+        ids    (random-ids 3 6)
+        widths [])
+  (.register-forward-hook (. (get model.transformer.h 0) attn c-attn)
+    (fn [layer inputs out] (.append widths (get out.shape 1)) None))
+  (for [T (range 2 7)]
+    (.next-logits cache model (ncut ids : (: T)))
+    (when (= T 2)
+      (setv memory cache.memory))
+    (assert (is cache.memory memory)))
+  (assert (= memory.shape #(3 2 2 2 6 4)))
+  (assert (= widths [2 1 1 1 1])))
+
+(defn test-past-block-size-the-last-block-works-for-the-last-token-alone []
+  (setv model  (sharp SMALL)
+        widths [])
+  (for [block model.transformer.h]
+    (.register-forward-hook block.mlp.c-fc
+      (fn [layer inputs out] (.append widths (get out.shape 1)) None)))
+  (.next-logits (KVCache) model (random-ids 1 9) :block-size 6)
+  (assert (= widths [6 1])))
+
+(defn test-a-block-going-on-is-the-block []
+  (setv model (sharp SMALL)
+        block (get model.transformer.h 0)
+        x     (torch.randn 2 5 8)
+        kept  (ncut (memory-for model 2) : 0))
+  (with [_ (torch.no-grad)]
+    (setv whole (block x))
+    (assert-close (block-going-on block x None 0) whole)
+    (assert-close (block-going-on block (ncut x : (: 4)) kept 0) (ncut whole : (: 4)))
+    (assert-close (block-going-on block (ncut x : (: 4 5)) kept 4) (ncut whole : (: 4 5)))))
+
+
+;;; Tokens
+
+(defn drawn [model ids count * [block-size 6] [seed 3] #** how]
+  "(B T) -> (B COUNT)."
+  (torch.stack (list (tokens model ids count :block-size block-size
+                             :generator (sample-generator seed 0) #** how))
+               1))
+
+(defn [(law :B (st.integers 1 3) :T (st.integers 1 9) :seed (st.integers 0 999)
+            :temperature (st.sampled-from [0 0.5 1.0 2.0]) :top-k (st.sampled-from [0 3])
+            :window (st.sampled-from ["exact" "half"]))]
+      test-the-same-tokens-with-and-without [B T seed temperature top-k window]
+  (setv model (sharp SMALL)
+        ids   (random-ids B T :seed seed)
+        how   (Settings :temperature temperature :top-k top-k :window window))
+  (assert (torch.equal (drawn model ids 20 :seed seed :settings how)
+                       (drawn model ids 20 :seed seed :settings how :ask next-logits))))
+
+(defn test-stage-fast-asks-a-cache-and-others-do-not []
+  (assert (isinstance (. (asker (sharp SMALL)) __self__) KVCache))
+  (assert (is-not (. (asker (sharp SMALL)) __self__) (. (asker (sharp SMALL)) __self__)))
+  (for [model [(GPT SMALL) (Bigram 11)]]
+    (assert (is (asker model) next-logits))))
+
+(defn [(pytest.mark.parametrize "make" [GPT FastGPT])]
+      test-it-sleeps-while-asked-and-wakes-as-it-was [make]
+  (setv c     (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8 :dropout 0.5)
+        model (.train (sharp c :make make)))
+  (.eval (next (.children model)))
+  (setv modes (lfor  layer (.modules model)  layer.training))
+  (with [_ (in-eval-mode model)]
+    (assert (not-in True (lfor  layer (.modules model)  layer.training)))
+    (setv expected (drawn model (random-ids 1 2) 10)))
+  (assert (torch.equal (drawn model (random-ids 1 2) 10) expected))
+  (assert (= modes (lfor  layer (.modules model)  layer.training))))
+
+
+;;; The window
+
+(defn test-dropped []
+  "A window of 4: full at 4, from 5 on the newest 3, at 7 again."
+  (assert (= (lfor  T (range 1 10)  (- T (dropped T 4 "half"))) [1 2 3 4 3 4 3 4 3]))
+  (assert (= (lfor  T (range 1 14)  (- T (dropped T 6 "half"))) [1 2 3 4 5 6 4 5 6 4 5 6 4]))
+  (assert (= (lfor  T (range 1 7)  (- T (dropped T 5 "half"))) [1 2 3 4 5 3]))
+  (assert (= (dropped 99 6 "exact") (dropped 99 0 "half") 0)))
+
+(defn [(law :T (st.integers 1 500) :block-size (st.integers 1 60))]
+      test-half-shows-from-half-to-all-of-the-window [T block-size]
+  (setv gone (dropped T block-size "half")
+        seen (- T gone))
+  (assert (<= 1 seen block-size))
+  (assert (= (% gone (// (+ block-size 1) 2)) 0))
+  (assert (>= seen (min T (+ 1 (// block-size 2)))))
+  (when (<= T block-size)
+    (assert (= gone 0))))
+
+(defn [(pytest.mark.parametrize "make" [GPT FastGPT Bigram])]
+      test-what-the-model-sees-with-half [make]
+  "Every stage the same: the logits are next-logits' of what is left, and Step says how much."
+  (setv model (if (is make Bigram) (Bigram 11) (sharp SMALL :make make))
+        how   (Settings :window "half"))
+  (for [step (steps model (random-ids 1 2) 20 :block-size 6 :settings how)]
+    (setv [_ T] step.ids.shape
+          gone  (dropped T 6 "half"))
+    (assert (= step.seen (- T gone)))
+    (assert-close step.logits (next-logits model (ncut step.ids : (: gone None)))))
+  (for [step (steps model (random-ids 1 2) 20 :block-size 6)]
+    (assert (= step.seen (min 6 (get step.ids.shape 1))))))
+
+(defn test-half-computes-the-window-once-in-half-a-block-of-tokens []
+  (setv model  (sharp SMALL)
+        widths [])
+  (.register-forward-hook (. (get model.transformer.h 0) attn c-attn)
+    (fn [layer inputs out] (.append widths (get out.shape 1)) None))
+  (drawn model (random-ids 1 2) 11 :settings (Settings :window "half"))
+  (assert (= widths [2 1 1 1 1 4 1 1 4 1 1])))
+
+(defn test-up-to-block-size-half-changes-nothing []
+  (setv model (sharp SMALL))
+  (assert (torch.equal (drawn model (random-ids 1 1) 6)
+                       (drawn model (random-ids 1 1) 6 :settings (Settings :window "half")))))
+
+(defn test-explanations-show-no-more-than-the-model-saw []
+  (setv tokenizer (make-tokenizer "char" TEXT)
+        c     (GPTConfig :vocab-size tokenizer.vocab-size :block-size 6 :n-embd 8 :n-head 2)
+        ids   (torch.tensor [(.encode tokenizer "the cat")])
+        rows  (list (explain (sharp c) tokenizer ids :block-size 6
+                             :settings (Settings :window "half" :max-new-tokens 5))))
+  (assert (= (lfor  row rows  (len row.context)) [4 5 6 4 5]))
+  (assert (= (. (get rows 0) context) " cat")))
+
+(defn [(pytest.mark.parametrize "window" ["whole" "" None 0 "Half"])]
+      test-wrong-windows [window]
+  (with [e (pytest.raises RequestError)]
+    (Settings :window window))
+  (assert (= (str e.value) f"--window is {window}: it has to be exact or half")))
+
+
+;;; Many samples at once
+
+(defclass Terminal [StringIO]
+  (defn isatty [self] True))
+
+(defn texts [out * [make FastGPT] [prompt "the "] [starts None] #** how]
+  "What a small model writes to OUT."
+  (setv tokenizer (make-tokenizer "char" TEXT)
+        c (GPTConfig :vocab-size tokenizer.vocab-size :block-size 8 :n-embd 16 :n-head 2))
+  (sample-texts (sharp c :make make) tokenizer out :prompt prompt :starts starts :block-size 8
+                :settings (Settings :max-new-tokens 30 #** how)))
+
+(defn test-batches []
+  (assert (= (lfor  batch (batches 5 2)  (list batch)) [[0 1] [2 3] [4]]))
+  (assert (= (list (batches 3 16)) [(range 3)])))
+
+(defn [(pytest.mark.parametrize "make" [GPT FastGPT])
+       (pytest.mark.parametrize "how" [
+         {} {"temperature" 0.5 "top_k" 4} {"window" "half"} {"stop" "t"} {"prompt" ""}
+         {"temperature" 0}])]
+      test-a-batch-writes-what-single-samples-write [make how]
+  "More samples than a batch holds, for a file and for a terminal, and the first few alone."
+  (setv [file terminal] [(StringIO) (Terminal)]
+        many (texts file :make make :seed 5 :num-samples 20 #** how))
+  (assert (= many (texts terminal :make make :seed 5 :num-samples 20 #** how)))
+  (assert (= (.getvalue file) (.getvalue terminal)))
+  (assert (= (.count (.getvalue file) SEPARATOR) 19))
+  (for [n [1 3 17]]
+    (assert (= (texts (StringIO) :make make :seed 5 :num-samples n #** how) (cut many n)))))
+
+(defn test-first-characters-that-are-drawn-make-a-batch-too []
+  (setv tokenizer (make-tokenizer "char" "abc")
+        c     (GPTConfig :vocab-size 3 :block-size 8 :n-embd 16 :n-head 2)
+        how   (dict :starts {"a" 1 "b" 1 "c" 1} :block-size 8
+                    :settings (Settings :max-new-tokens 9 :seed 1 :num-samples 9))
+        [together alone] (lfor  out [(StringIO) (Terminal)]
+                                (sample-texts (sharp c) tokenizer out #** how)))
+  (assert (= together alone))
+  (assert (= (sfor  text together  (get text 0)) #{"a" "b" "c"})))
+
+(defn test-a-batch-asks-once-for-all []
+  (setv shapes [])
+  (defn ask [model ids * block-size]
+    (.append shapes (tuple ids.shape))
+    (next-logits model ids :block-size block-size))
+  (setv model     (sharp (GPTConfig :vocab-size 3 :block-size 8))
+        tokenizer (make-tokenizer "char" "abc")
+        how       (dict :prompt "ab" :block-size 8 :ask ask
+                        :settings (Settings :max-new-tokens 3 :num-samples 5)))
+  (sample-texts model tokenizer (StringIO) #** how)
+  (assert (= shapes [#(5 2) #(5 3) #(5 4)]))
+  (.clear shapes)
+  (sample-texts model tokenizer (Terminal) #** how)
+  (assert (= shapes (* [#(1 2) #(1 3) #(1 4)] 5))))
+
+(defn test-a-batch-draws-no-more-than-its-longest-sample-needs []
+  (setv widths [])
+  (defn ask [model ids * block-size]
+    (.append widths (get ids.shape 1))
+    (next-logits model ids :block-size block-size))
+  (setv model (Bigram 3))
+  (.copy- model.table.weight.data (torch.tensor [[0.0 99 0] [0 0 99] [99 0 0]]))    ; a b c a b c
+  (setv written (sample-texts model (make-tokenizer "char" "abc") (StringIO) :prompt "a" :ask ask
+                              :settings (Settings :max-new-tokens 50 :num-samples 4 :stop "ca")))
+  (assert (= written (* ["ab"] 4)))
+  (assert (= widths [1 2 3])))
+
+(defn test-each-row-draws-from-its-own-generator []
+  (setv probabilities (torch.full #(3 5) 0.2)
+        own   (fn [] (lfor  i (range 3)  (sample-generator 1 i)))
+        rows  (draw probabilities (own)))
+  (assert (= rows.shape #(3 1)))
+  (for [[i generator] (enumerate (own))]
+    (assert (torch.equal (get rows i) (get (draw (cut probabilities 1) generator) 0)))))
