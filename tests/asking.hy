@@ -3,8 +3,8 @@
 (import  os
          shutil
          nanogpt-hy.cli [main]
-         nanogpt-hy.lab.chain-files [write-data]
-         nanogpt-hy.lab.markov [ab-chain])
+         nanogpt-hy.lab.data.chain-files [write-data]
+         nanogpt-hy.lab.data.markov [ab-chain])
 
 (setv QUICK {"--n-layer" 1  "--n-head" 2  "--n-embd" 8  "--block-size" 16  "--batch-size" 4
              "--max-iters" 4  "--eval-interval" 2  "--eval-iters" 1  "--device" "cpu"})

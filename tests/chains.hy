@@ -6,7 +6,7 @@
          pytest
          hypothesis [strategies :as st]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.markov [Chain])
+         nanogpt-hy.lab.data.markov [Chain])
 
 (defn [st.composite] weights [draw n]
   "n probabilities, zeros among them."

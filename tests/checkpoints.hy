@@ -5,8 +5,8 @@
          torch
          torch.nn :as nn
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.checkpoint [load-checkpoint read-meta save-checkpoint]
-         nanogpt-hy.lab.metadata [digest])
+         nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint read-meta save-checkpoint]
+         nanogpt-hy.lab.checkpoints.metadata [digest])
 
 (setv META {"stage"     "gpt"
             "config"    {"vocab_size" 3  "block_size" 4  "n_layer" 1  "n_head" 1  "n_embd" 2}

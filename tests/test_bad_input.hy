@@ -15,9 +15,9 @@
          checkpoints [tampered]
          nanogpt-hy.config [FIELDS of-kind option-name PRESETS]
          nanogpt-hy.errors [WorkError]
-         nanogpt-hy.lab.checkpoint [load-checkpoint save-checkpoint]
-         nanogpt-hy.lab.session :as session
-         nanogpt-hy.lab.trained [open-model])
+         nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
+         nanogpt-hy.lab.training.session :as session
+         nanogpt-hy.lab.checkpoints.trained [open-model])
 
 (setv BEST "runs/ab/best.safetensors"
       LAST "runs/ab/last.safetensors")

@@ -10,12 +10,12 @@
          nanogpt-hy.course [attend causal Heads]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.ladder [build-model STAGES]
-         nanogpt-hy.lab.attention [attention noted]
-         nanogpt-hy.lab.by-hand [attention-by-hand cell channel-label head-by-hand number-text
-                                 product-text]
+         nanogpt-hy.lab.inside.attention [attention noted]
+         nanogpt-hy.lab.inside.by-hand [attention-by-hand cell channel-label head-by-hand
+                                        number-text product-text]
          nanogpt-hy.lab.handmade [handmade]
-         nanogpt-hy.lab.subject [Subject]
-         nanogpt-hy.lab.tokenizers [tokenizer-from])
+         nanogpt-hy.lab.inside.subject [Subject]
+         nanogpt-hy.lab.data.tokenizers [tokenizer-from])
 
 (setv PROMPT "aabba"
       CHARS  (tokenizer-from {"kind" "char"  "chars" ["\n" "a" "b"]})

@@ -15,7 +15,7 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.fast [block-going-on FastGPT KVCache memory-for]
          nanogpt-hy.lab.sampler [asker batches draw dropped explain in-eval-mode sample-generator
                                  sample-texts SEPARATOR Settings steps tokens]
-         nanogpt-hy.lab.tokenizers [make-tokenizer])
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
       TEXT  "the cat sat on the mat\nand 'it' was\n")

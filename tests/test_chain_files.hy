@@ -8,9 +8,9 @@
          hypothesis [given settings]
          chains [chains refused]
          nanogpt-hy.errors [WorkError]
-         nanogpt-hy.lab.chain-files [chain-beside line-length read-chain text-loss write-chain
-                                     write-data]
-         nanogpt-hy.lab.markov [ab-chain Chain draw-lines floor])
+         nanogpt-hy.lab.data.chain-files [chain-beside line-length read-chain text-loss write-chain
+                                          write-data]
+         nanogpt-hy.lab.data.markov [ab-chain Chain draw-lines floor])
 
 (setv DATA (/ (. (Path __file__) parent parent) "data"))
 

@@ -9,8 +9,9 @@
          torch
          torch.nn :as nn
          checkpoints [make META refusal refusals same saved tampered TENSORS tensors-of]
-         nanogpt-hy.lab.checkpoint [check-shapes checkpoint-path header load-checkpoint load-weights
-                                    newest-checkpoint read-meta restore-model save-checkpoint])
+         nanogpt-hy.lab.checkpoints.checkpoint [check-shapes checkpoint-path header load-checkpoint
+                                                load-weights newest-checkpoint read-meta
+                                                restore-model save-checkpoint])
 
 (defn [pytest.fixture] ckpt [tmp-path]
   (saved tmp-path))

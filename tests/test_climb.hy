@@ -8,12 +8,12 @@
          nanogpt-hy.config [PRESETS]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.ladder [STAGES]
-         nanogpt-hy.lab.chain-files [write-data]
-         nanogpt-hy.lab.climb :as climb
-         nanogpt-hy.lab.corpus [read-corpus]
-         nanogpt-hy.lab.evaluation [all-of mean-loss]
-         nanogpt-hy.lab.markov [ab-chain floor]
-         nanogpt-hy.lab.trainer [fresh-batches Run steps])
+         nanogpt-hy.lab.data.chain-files [write-data]
+         nanogpt-hy.lab.training.climb :as climb
+         nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.training.evaluation [all-of mean-loss]
+         nanogpt-hy.lab.data.markov [ab-chain floor]
+         nanogpt-hy.lab.training.trainer [fresh-batches Run steps])
 
 (setv QUICK {"n_embd" 8  "n_head" 2  "n_layer" 1  "batch_size" 4})
 

@@ -18,7 +18,7 @@
          nanogpt-hy [__version__]
          nanogpt-hy.cli [app]
          nanogpt-hy.config [FIELDS option-name preset]
-         nanogpt-hy.lab.checkpoint [read-meta]
+         nanogpt-hy.lab.checkpoints.checkpoint [read-meta]
          nanogpt-hy.lab.commands :as commands)
 
 (setv US [sys.executable "-m" "nanogpt_hy"])

@@ -5,8 +5,8 @@
          pytest
          hypothesis [given settings strategies :as st]
          chains [ids-of near refused]
-         nanogpt-hy.lab.counting [count-loss]
-         nanogpt-hy.lab.markov [Chain ab-chain draw-lines floor])
+         nanogpt-hy.lab.data.counting [count-loss]
+         nanogpt-hy.lab.data.markov [Chain ab-chain draw-lines floor])
 
 (defn counted [train ids V order smoothing]
   "The same loss in plain loops."

@@ -7,8 +7,8 @@
          pytest
          rich.console [Console]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.differences [changes kept marked-lines quoted show-difference tree]
-         nanogpt-hy.lab.finding [stage-piece])
+         nanogpt-hy.lab.lisp.differences [changes kept marked-lines quoted show-difference tree]
+         nanogpt-hy.lab.lisp.finding [stage-piece])
 
 (setv STAGES (.split (+ "bigram embedding position average head multi-head feed-forward blocks "
                         "residual layer-norm dropout gpt fast")))
@@ -99,6 +99,6 @@
     (shown "residul" "layer-norm")))
 
 (defn test-no-torch []
-  (setv code (+ "import hy, sys; from nanogpt_hy.lab.differences import show_difference; "
+  (setv code (+ "import hy, sys; from nanogpt_hy.lab.lisp.differences import show_difference; "
                 "show_difference('head', 'gpt'); sys.exit('torch' in sys.modules)"))
   (assert (= 0 (. (subprocess.run [sys.executable "-c" code] :capture-output True) returncode))))

@@ -9,7 +9,7 @@
          torch
          checkpoints [apart framed make refusal refusals same saved tampered TENSORS together]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.checkpoint [header load-checkpoint])
+         nanogpt-hy.lab.checkpoints.checkpoint [header load-checkpoint])
 
 (defn [pytest.fixture] ckpt [tmp-path]
   (saved tmp-path))

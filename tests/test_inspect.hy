@@ -16,19 +16,19 @@
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.fast [from-course]
          nanogpt-hy.ladder [STAGES]
-         nanogpt-hy.lab.attention [attention talkers]
-         nanogpt-hy.lab.baby [baby-gpt]
-         nanogpt-hy.lab.evaluation [all-of mean-loss]
+         nanogpt-hy.lab.inside.attention [attention talkers]
+         nanogpt-hy.lab.inside.baby [baby-gpt]
+         nanogpt-hy.lab.training.evaluation [all-of mean-loss]
          nanogpt-hy.lab.handmade [handmade]
-         nanogpt-hy.lab.inspect [inspect]
-         nanogpt-hy.lab.losses [as-corpus loss-by-position loss-curve]
-         nanogpt-hy.lab.machine [by-doubling by-elimination dot machine merged
-                                 transition-matrix]
-         nanogpt-hy.lab.markov [ab-chain floors-by-context window-floor]
-         nanogpt-hy.lab.outlook [embeddings next-characters projected]
-         nanogpt-hy.lab.subject [labels logits-of prompt-ids shown subject]
-         nanogpt-hy.lab.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.truth [divergence truth])
+         nanogpt-hy.lab.inside.inspect [inspect]
+         nanogpt-hy.lab.inside.losses [as-corpus loss-by-position loss-curve]
+         nanogpt-hy.lab.inside.machine [by-doubling by-elimination dot machine merged
+                                        transition-matrix]
+         nanogpt-hy.lab.data.markov [ab-chain floors-by-context window-floor]
+         nanogpt-hy.lab.inside.outlook [embeddings next-characters projected]
+         nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
+         nanogpt-hy.lab.inside.truth [divergence truth])
 
 (defn [(pytest.fixture :scope "module")] trained [tmp-path-factory]
   (small-run (.mktemp tmp-path-factory "runs")))

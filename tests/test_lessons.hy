@@ -7,7 +7,7 @@ exercise is passed by its solution and by nothing that is wrong."
          hy
          pytest
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.finding [find-piece]
+         nanogpt-hy.lab.lisp.finding [find-piece]
          nanogpt-hy.lessons.blocks [agree]
          nanogpt-hy.lessons.exercise [check-file exercise-text the-exercise write-exercise]
          nanogpt-hy.lessons.lesson [as-number Code Command find-lesson lesson-paths Question

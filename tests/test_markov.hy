@@ -12,10 +12,10 @@
          pytest
          hypothesis [given settings strategies :as st]
          chains [chains near refused]
-         nanogpt-hy.lab.chain-files [fits line-length]
-         nanogpt-hy.lab.markov :as markov
-         nanogpt-hy.lab.markov [Chain ab-chain draw-lines floor floors-by-context
-                                floors-by-position next-probabilities window-floor])
+         nanogpt-hy.lab.data.chain-files [fits line-length]
+         nanogpt-hy.lab.data.markov :as markov
+         nanogpt-hy.lab.data.markov [Chain ab-chain draw-lines floor floors-by-context
+                                     floors-by-position next-probabilities window-floor])
 
 (setv DATA (/ (. (Path __file__) parent parent) "data"))
 
@@ -253,7 +253,7 @@
 
 
 (defn test-neither-torch-nor-hyrule-is-loaded []
-  (setv code (+ "import hy, sys, nanogpt_hy.lab.counting, nanogpt_hy.lab.chain_files; "
+  (setv code (+ "import hy, sys, nanogpt_hy.lab.data.counting, nanogpt_hy.lab.data.chain_files; "
                 "print([m for m in ('torch', 'hyrule') if m in sys.modules])")
         ;; The first run may have to compile, which loads hyrule; the second does not.
         outs (lfor _ (range 2) (. (subprocess.run [sys.executable "-c" code] :capture-output True

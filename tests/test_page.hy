@@ -8,8 +8,8 @@
          pytest
          torch
          subjects [all-kinds ODD small]
-         nanogpt-hy.lab.outlook [next-characters]
-         nanogpt-hy.lab.page [page-of]
+         nanogpt-hy.lab.inside.outlook [next-characters]
+         nanogpt-hy.lab.pictures.page [page-of]
          nanogpt-hy.lab.sampler [next-probabilities])
 
 (defn [(pytest.fixture :scope "module")] folder [tmp-path-factory]

@@ -6,7 +6,7 @@
          matplotlib [rcParams]
          pytest
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.plots [COLOURS new-figure picture-format save-figure])
+         nanogpt-hy.lab.pictures.plots [COLOURS new-figure picture-format save-figure])
 
 (defn drawn []
   "A figure with all that text can be on."
@@ -41,7 +41,7 @@
   (assert (= (picture-format "runs/floors.SVG") "svg")))
 
 (defn test-pyplot-is-not-needed []
-  (setv code (+ "import hy, io, sys; from nanogpt_hy.lab.plots import new_figure; "
+  (setv code (+ "import hy, io, sys; from nanogpt_hy.lab.pictures.plots import new_figure; "
                 "figure = new_figure(); figure.subplots(); figure.savefig(io.BytesIO()); "
                 "sys.exit('matplotlib.pyplot' in sys.modules)"))
   (assert (= 0 (. (subprocess.run [sys.executable "-c" code]) returncode))))

@@ -6,8 +6,8 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
 
 (import  json
          pytest
-         nanogpt-hy.lab.session [go new-run parameters]
-         nanogpt-hy.lab.trainer [judge steps])
+         nanogpt-hy.lab.training.session [go new-run parameters]
+         nanogpt-hy.lab.training.trainer [judge steps])
 
 (defn published [text stage preset-name #** options]
   "The Run that repeats a published one."

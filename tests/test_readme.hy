@@ -6,7 +6,7 @@
          pytest
          hy
          nanogpt-hy.cli [app]
-         nanogpt-hy.lab.twin [python-of source-of])
+         nanogpt-hy.lab.lisp.twin [python-of source-of])
 
 (defn blocks [root language]
   "The code blocks of the README in LANGUAGE."

@@ -9,11 +9,12 @@
          pytest
          nanogpt-hy.course [CharTokenizer]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.encoding :as encoding
-         nanogpt-hy.lab.encoding [decoder encode-array unknown-characters]
-         nanogpt-hy.lab.gpt2-json :as gpt2-json
-         nanogpt-hy.lab.gpt2-json [ALPHABET bpe-json]
-         nanogpt-hy.lab.tokenizers [make-tokenizer read-tokenizer tokenizer-from tokenizer-json])
+         nanogpt-hy.lab.data.encoding :as encoding
+         nanogpt-hy.lab.data.encoding [decoder encode-array unknown-characters]
+         nanogpt-hy.lab.data.gpt2-json :as gpt2-json
+         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer read-tokenizer tokenizer-from
+                                         tokenizer-json])
 
 (setv TEXT   (* "Der Bär sagt: »Öl, don't!«\r\n\tзима 寒い 🐻\u200d❄️\0 it's  2 x 2 = 4.   \n\n" 4)
       BPE    (make-tokenizer "bpe:300" TEXT)
@@ -147,7 +148,7 @@
 
 (defn test-pieces-are-the-same-each-time []
   "In another process too, whose hashes are others."
-  (setv code "import hy; from nanogpt_hy.lab.tokenizers import make_tokenizer as m
+  (setv code "import hy; from nanogpt_hy.lab.data.tokenizers import make_tokenizer as m
 import sys; sys.stdout.write(m('bpe:290', sys.stdin.read()).json)"
         texts (lfor seed ["1" "2"]
                 (. (subprocess.run [sys.executable "-c" code] :input TEXT :text True :check True
@@ -159,7 +160,7 @@ import sys; sys.stdout.write(m('bpe:290', sys.stdin.read()).json)"
   (assert (in "merges" (get texts 0))))
 
 (defn test-importing-loads-neither-torch-nor-the-library []
-  (setv code "import hy, sys; from nanogpt_hy.lab.tokenizers import make_tokenizer as m
+  (setv code "import hy, sys; from nanogpt_hy.lab.data.tokenizers import make_tokenizer as m
 m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (assert (= 0 (. (subprocess.run [sys.executable "-c" code]) returncode))))
 

@@ -12,16 +12,16 @@
          torch
          nanogpt-hy.config [preset TrainConfig]
          nanogpt-hy.errors [WorkError]
-         nanogpt-hy.lab.chain-files [write-data]
-         nanogpt-hy.lab.checkpoint [load-checkpoint]
-         nanogpt-hy.lab.corpus [read-corpus]
-         nanogpt-hy.lab.descent [learning-rate-at]
-         nanogpt-hy.lab.evaluation [all-of floor-here loss-floor mean-loss]
-         nanogpt-hy.lab.markov [ab-chain floor]
-         nanogpt-hy.lab.resume [resume-run]
-         nanogpt-hy.lab.session [begin go new-run tuned-run]
-         nanogpt-hy.lab.trained [open-model]
-         nanogpt-hy.lab.trainer [at-work evaluate fork judge save state-tensors steps])
+         nanogpt-hy.lab.data.chain-files [write-data]
+         nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
+         nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.training.descent [learning-rate-at]
+         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
+         nanogpt-hy.lab.data.markov [ab-chain floor]
+         nanogpt-hy.lab.training.resume [resume-run]
+         nanogpt-hy.lab.training.session [begin go new-run tuned-run]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.training.trainer [at-work evaluate fork judge save state-tensors steps])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."

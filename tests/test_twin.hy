@@ -14,10 +14,10 @@
          nanogpt-hy.course [GPT]
          nanogpt-hy.course.s08-head :as s08
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.finding [find-piece HOME module-paths public-names]
-         nanogpt-hy.lab.layout [pretty]
-         nanogpt-hy.lab.showing [show-piece]
-         nanogpt-hy.lab.twin [expansion-of python-of source-of twin-of-module])
+         nanogpt-hy.lab.lisp.finding [find-piece HOME module-paths public-names]
+         nanogpt-hy.lab.lisp.layout [pretty]
+         nanogpt-hy.lab.lisp.showing [show-piece]
+         nanogpt-hy.lab.lisp.twin [expansion-of python-of source-of twin-of-module])
 
 (defn file-of [name]
   (.read-text (/ HOME name) :encoding "utf-8"))
@@ -235,7 +235,7 @@ def f(x, n, parts):
 
 (defn test-showing-loads-no-torch-and-a-plain-source-no-hyrule []
   (for [[options expected] [["" ["hy"]] ["python=True" ["hy" "hyrule"]]]]
-    (setv code (+ "import sys; from nanogpt_hy.lab.showing import show_piece\n"
+    (setv code (+ "import sys; from nanogpt_hy.lab.lisp.showing import show_piece\n"
                   f"show_piece('next-logits', {options})\n"
                   "print([m for m in ('hy', 'hyrule', 'torch') if m in sys.modules])")
           out (subprocess.run [sys.executable "-c" code]

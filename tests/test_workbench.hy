@@ -10,9 +10,9 @@
          nbformat
          pytest
          torch
-         nanogpt-hy.lab.workbench [AT-HAND names-at-hand readable readable-tensors])
+         nanogpt-hy.lab.lisp.workbench [AT-HAND names-at-hand readable readable-tensors])
 
-(setv START "from nanogpt_hy.lab.workbench import repl; raise SystemExit(repl())")
+(setv START "from nanogpt_hy.lab.lisp.workbench import repl; raise SystemExit(repl())")
 
 (setv LINES
   ["(setv x (torch.ones 2 3 8))"
@@ -152,7 +152,7 @@
    "divided(1, 0)"
    "%%hy\n(+ 1"
    "%%hy\n(if 1)"
-   "%%hy\n(import nanogpt-hy.lab.twin [source-of])\n(source-of \"Haed\")"
+   "%%hy\n(import nanogpt-hy.lab.lisp.twin [source-of])\n(source-of \"Haed\")"
    "%%hy\n(setv z 1)"
    "%%hy\n; nothing but a comment"
    "x"])

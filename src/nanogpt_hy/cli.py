@@ -273,11 +273,11 @@ def ladder(
     if (text is None) == (diff is None):
         raise RequestError("ladder wants a text to train on, or else --diff and two stages")
     if diff:
-        from nanogpt_hy.lab.differences import show_difference
+        from nanogpt_hy.lab.lisp.differences import show_difference
 
         return show_difference(*diff)
 
-    from nanogpt_hy.lab.climb import ladder
+    from nanogpt_hy.lab.training.climb import ladder
 
     return ladder(
         str(text),
@@ -315,7 +315,7 @@ def export(
         nanogpt: ckpt.pt and meta.pkl. huggingface: config.json, model.safetensors and tokenizer.json,
         as transformers' GPT2LMHeadModel reads them.
     """
-    from nanogpt_hy.lab.exchange import export_checkpoint
+    from nanogpt_hy.lab.exchange.exchange import export_checkpoint
 
     for line in export_checkpoint(ckpt, to, out):
         print(line)
@@ -343,7 +343,7 @@ def import_(
     text
         The text that it was trained on, to take the characters from.
     """
-    from nanogpt_hy.lab.exchange import import_checkpoint
+    from nanogpt_hy.lab.exchange.exchange import import_checkpoint
 
     print(import_checkpoint(source, out, tokenizer=tokenizer, text=text))
 
@@ -367,7 +367,7 @@ def show(
     macroexpand
         Show what its macros expand to.
     """
-    from nanogpt_hy.lab.showing import show_piece
+    from nanogpt_hy.lab.lisp.showing import show_piece
 
     return show_piece(name, python=python, macroexpand=macroexpand)
 
@@ -405,7 +405,7 @@ def lesson(
 @app.command
 def repl():
     """Open a Hy REPL with the course, the macros and readable tensors at hand."""
-    from nanogpt_hy.lab.workbench import repl
+    from nanogpt_hy.lab.lisp.workbench import repl
 
     return repl()
 
@@ -506,7 +506,7 @@ def inspect(
     json
         Print what was found out as one JSON object.
     """
-    from nanogpt_hy.lab.inspect import inspect
+    from nanogpt_hy.lab.inside.inspect import inspect
 
     return inspect(what, ckpt=ckpt, baby=baby, as_json=json, png=png, svg=svg, html=html,
                    prompt=prompt, text=text, layer=layer, head=head, by_hand=by_hand,
@@ -545,8 +545,8 @@ def ab(
     force
         Replace a file that is there already.
     """
-    from nanogpt_hy.lab.chain_files import write_data
-    from nanogpt_hy.lab.markov import ab_chain
+    from nanogpt_hy.lab.data.chain_files import write_data
+    from nanogpt_hy.lab.data.markov import ab_chain
 
     chain = ab_chain(stay=stay, length=length)
     for path in write_data(out, chain, lines, seed=seed, overwrite=force):

@@ -10,16 +10,16 @@
          time [perf-counter]
          rich.console [Console]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.checkpoint [newest-checkpoint]
-         nanogpt-hy.lab.corpus [check-block-size decode-text read-corpus read-text]
-         nanogpt-hy.lab.device [choose-device]
-         nanogpt-hy.lab.evaluation [all-of floor-here loss-floor mean-loss]
-         nanogpt-hy.lab.report [clock console Report]
+         nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint]
+         nanogpt-hy.lab.data.corpus [check-block-size decode-text read-corpus read-text]
+         nanogpt-hy.lab.training.device [choose-device]
+         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
+         nanogpt-hy.lab.training.report [clock console Report]
          nanogpt-hy.lab.sampler [explain-texts sample-texts Settings]
-         nanogpt-hy.lab.resume [resume-run]
-         nanogpt-hy.lab.session [begin default-preset free-folder go new-run read-settings RUNS
-                                 tuned-run]
-         nanogpt-hy.lab.trained [open-model])
+         nanogpt-hy.lab.training.resume [resume-run]
+         nanogpt-hy.lab.training.session [begin default-preset free-folder go new-run read-settings
+                                          RUNS tuned-run]
+         nanogpt-hy.lab.checkpoints.trained [open-model])
 
 (setv EXIT-CODES {"SIGINT" 130  "SIGTERM" 143})      ; as shells count them: 128 and the signal
 

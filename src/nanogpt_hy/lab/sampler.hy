@@ -21,7 +21,7 @@ asks the model is `steps`."
          nanogpt-hy.course [next-logits]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast [FastGPT KVCache]
-         nanogpt-hy.lab.encoding [decoder known-text unknown-characters])
+         nanogpt-hy.lab.data.encoding [decoder known-text unknown-characters])
 
 (setv SEPARATOR "---------------\n"     ; between samples, where there is more than one
       AT-ONCE   16)                     ; samples in a batch: more hardly makes it quicker, on a CPU

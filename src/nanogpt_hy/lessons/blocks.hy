@@ -6,7 +6,7 @@ held against what the lesson says of it: `(+ 1 1)  ; => 2`."
 (import  dataclasses [dataclass]
          re
          types [ModuleType]
-         nanogpt-hy.lab.workbench [MACROS names-at-hand])
+         nanogpt-hy.lab.lisp.workbench [MACROS names-at-hand])
 
 (setv NUMBER (re.compile r"-?(?:\d+(?:\.\d*)?(?:e[+-]?\d+)?|inf)|nan")
       CLOSE  2e-4)                   ; values are shown with four decimals

@@ -102,7 +102,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
 
 (defn load-file [path]
   "Run the Hy file at PATH; -> its module."
-  (import nanogpt-hy.lab.corpus [read-text])             ; here, for it loads torch
+  (import nanogpt-hy.lab.data.corpus [read-text])             ; here, for it loads torch
   (setv text   (read-text path)
         module (ModuleType "exercise"))
   (setv module.__file__ (str path)
@@ -130,7 +130,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
 
 (defn check-file [lesson path]
   "Hold the file at PATH against LESSON's check; WorkError says what is wrong and why."
-  (import nanogpt-hy.lab.corpus [read-text]
+  (import nanogpt-hy.lab.data.corpus [read-text]
           nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS])
   (setv piece (. (the-exercise lesson) piece)
         check (get EXERCISE-CHECKS piece))

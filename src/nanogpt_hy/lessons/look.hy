@@ -1,8 +1,8 @@
 "Pictures for lessons, as text: they need no colours and fit any terminal."
 
 (import  rich.console [Console]
-         nanogpt-hy.lab.attention [attention]
-         nanogpt-hy.lab.by-hand [head-by-hand show-by-hand])
+         nanogpt-hy.lab.inside.attention [attention]
+         nanogpt-hy.lab.inside.by-hand [head-by-hand show-by-hand])
 
 (defn visible [char]
   "A character as it can be printed: newlines and blanks get a sign."

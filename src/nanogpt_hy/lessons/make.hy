@@ -8,14 +8,14 @@
          textwrap [shorten]
          torch
          nanogpt-hy.course [generate]
-         nanogpt-hy.lab.chain-files [write-chain]
-         nanogpt-hy.lab.corpus [read-corpus]
-         nanogpt-hy.lab.device [fit-threads]
-         nanogpt-hy.lab.evaluation [all-of loss-floor mean-loss]
+         nanogpt-hy.lab.data.chain-files [write-chain]
+         nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.training.device [fit-threads]
+         nanogpt-hy.lab.training.evaluation [all-of loss-floor mean-loss]
          nanogpt-hy.lab.files [write-atomic]
-         nanogpt-hy.lab.markov [ab-chain draw-lines]
-         nanogpt-hy.lab.session [go new-run parameters tuned-run]
-         nanogpt-hy.lab.trainer [save]
+         nanogpt-hy.lab.data.markov [ab-chain draw-lines]
+         nanogpt-hy.lab.training.session [go new-run parameters tuned-run]
+         nanogpt-hy.lab.training.trainer [save]
          nanogpt-hy.lessons.lesson [lesson-paths])
 
 (setv SHAPE {"block_size" 16  "n_layer" 3  "n_head" 4  "n_embd" 32  "max_iters" 400

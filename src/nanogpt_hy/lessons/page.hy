@@ -8,8 +8,8 @@
          textwrap
          rich.console [Console]
          rich.text [Text]
-         nanogpt-hy.lab.showing [show-highlighted]
-         nanogpt-hy.lab.twin [python-of source-of])
+         nanogpt-hy.lab.lisp.showing [show-highlighted]
+         nanogpt-hy.lab.lisp.twin [python-of source-of])
 
 (setv WIDTH 80)
 

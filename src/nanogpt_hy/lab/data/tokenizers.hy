@@ -1,0 +1,165 @@
+"Tokenizers by name, from files and from checkpoints: by characters, by bytes, or by learned pieces.
+
+Each one has .vocab-size, .encode (text -> list of ids), .decode (ids -> text), .pieces (id -> the
+bytes it stands for) and .state, the JSON object that a checkpoint keeps it in:
+
+  kind char, with chars    the course's CharTokenizer
+  kind byte                the 256 bytes of UTF-8
+  kind bpe, with json      byte-pair pieces; the JSON is their tokenizer.json
+
+Torch is imported only where the course is."
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  json
+         os
+         pathlib [Path]
+         re
+         numpy :as np
+         nanogpt-hy.lab.data.byte-pairs [Pieces train-pieces]
+         nanogpt-hy.lab.data.encoding [codes Tokenizer]
+         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json parse-json part-of read-text refuse
+                                        WAY-OUT]
+         nanogpt-hy.lab.checkpoints.metadata [character])
+
+(defclass Characters [Tokenizer]
+  "The course's CharTokenizer of TEXT, with a table to encode long texts by."
+  (defn __init__ [self text]
+    (import nanogpt-hy.course [CharTokenizer])       ; only now: it loads torch
+    (setv self.course     (CharTokenizer text)
+          self.chars      self.course.chars
+          self.vocab-size self.course.vocab-size
+          self.table      (np.full 0x110000 -1 "int32"))
+    (setv (get self.table (codes (.join "" self.chars))) (np.arange self.vocab-size)))
+
+  (defn array [self text]
+    (get self.table (codes text)))
+
+  (defn knows [self codes]
+    (>= (get self.table codes) 0))
+
+  (defn pieces [self id]
+    (.encode (get self.chars id) "utf-8"))
+
+  (defn decode [self ids]
+    (.decode self.course ids))
+
+  (defn state [self]
+    {"kind" "char"  "chars" (list self.chars)}))
+
+(defclass Bytes [Tokenizer]
+  "The bytes of UTF-8: they write any text, and there are only 256."
+  (setv vocab-size 256)
+
+  (defn array [self text]
+    (np.frombuffer (.encode text "utf-8") "uint8"))
+
+  (defn pieces [self id]
+    (bytes [id]))
+
+  (defn state [self]
+    {"kind" "byte"}))
+
+
+;;; By name
+
+(defn make-tokenizer [spec text]
+  "The tokenizer that SPEC asks for: char or bpe:N, learned from TEXT; byte; or one in a folder."
+  (setv pieces (re.fullmatch "bpe:([0-9]{1,9})" spec))
+  (cond
+    (= spec "char")       (Characters text)
+    (= spec "byte")       (Bytes)
+    pieces                (train-pieces text (int (get pieces 1)))
+    (os.path.exists spec) (read-tokenizer spec)
+    True                  (refuse "the request" f"asks for the tokenizer {(short spec)}" WAY-OUT)))
+
+
+;;; From and to files
+
+(defn read-vocab-and-merges [folder]
+  "The tokenizer that vocab.json and merges.txt in FOLDER make up, the older form of GPT-2's."
+  (setv source (/ folder "vocab.json")
+        vocab  (parse-json (read-text source) source)
+        lines  (.split (read-text (/ folder "merges.txt")) "\n")
+        merges (lfor  line lines  :if (and line (not (.startswith line "#version")))
+                      (.split (.rstrip line "\r") " "))
+        made   (| (set ALPHABET) (sfor merge merges (.join "" merge)))
+        added  (lfor  [token id] (.items vocab)
+                      :if (and (not-in token made) (re.fullmatch "<[^<>]+>" token))
+                      {"content" token  "id" id})
+        rest   (- (set vocab) made (sfor token added (get token "content"))))
+  (when rest
+    (refuse folder f"has a merges.txt that makes no {(short (min rest))}: it may be cut short"))
+  (Pieces (bpe-json vocab merges added) source))
+
+(defn read-characters [spec source]
+  "a tokenizer.json whose words are single characters, as we export -> Characters"
+  (setv vocab (part-of (get spec "model") "vocab" dict)
+        chars (.join "" vocab))
+  (when (or (.get spec "normalizer") (.get spec "added_tokens") (not vocab)
+            (!= (sorted (set chars)) (list vocab))
+            (!= (list (.values vocab)) (list (range (len vocab)))))
+    (refuse source "has words that are not single characters in their order"))
+  (tokenizer-from {"kind" "char"  "chars" (list vocab)} :source source))
+
+(defn read-tokenizer [path]
+  "The tokenizer in the file PATH, a tokenizer.json, or in the folder: that, or vocab.json and
+  merges.txt."
+  (setv path (Path path)
+        file (if (.is-dir path) (/ path "tokenizer.json") path))
+  (cond
+    (.exists file)
+    (do
+      (setv spec (parse-json (read-text file) file))
+      (if (= (.get (part-of spec "model" dict) "type") "WordLevel")
+        (read-characters spec file)
+        (Pieces (json.dumps spec) file)))
+    (and (.is-dir path) (.exists (/ path "vocab.json")))
+    (read-vocab-and-merges path)
+    True
+    (refuse path "holds no tokenizer.json and no vocab.json with merges.txt")))
+
+(defn tokenizer-json [tokenizer]
+  "-> text: a tokenizer.json that does the same in Hugging Face's libraries."
+  (match (get (.state tokenizer) "kind")
+    "bpe"  tokenizer.json
+    "byte" (bpe-json ALPHABET [] [])
+    "char" (json.dumps
+             {"version" "1.0"  "truncation" None  "padding" None  "added_tokens" []
+              "normalizer" None
+              "pre_tokenizer" {"type" "Split"  "pattern" {"Regex" r"[\s\S]"}
+                               "behavior" "Isolated"  "invert" False}
+              "post_processor" None
+              "decoder" {"type" "Fuse"}
+              ;; There is no such token: a character that was never seen is an error there too.
+              "model" {"type" "WordLevel"  "unk_token" "<unk>"
+                       "vocab" (dfor [id char] (enumerate tokenizer.chars) char id)}}
+             :ensure-ascii False)))
+
+
+;;; From a checkpoint
+
+(defn check-chars [chars source]
+  "Characters of a state, if they are that: single, in order, each one once."
+  (unless (and (isinstance chars #(str list))
+               chars
+               (all (map character chars))
+               (= (list chars) (sorted (set chars))))
+    (refuse source "has a tokenizer whose chars are not single characters, in order, each once"))
+  (.join "" chars))
+
+(defn tokenizer-from [state * [vocab-size None] [source "the checkpoint"]]
+  "The tokenizer of a STATE, which came from SOURCE and may hold anything. No id of it may reach
+  VOCAB-SIZE; fewer are well: some models have rows to spare."
+  (setv tokenizer
+    (match (if (isinstance state dict) (.get state "kind") None)
+      "char" (Characters (check-chars (.get state "chars") source))
+      "byte" (Bytes)
+      "bpe"  (Pieces (part-of state "json" str) source)
+      kind   (refuse source f"has a tokenizer of the kind {(short kind)}, unknown to this version"
+                     "update nanogpt-hy")))
+  (when (and vocab-size (> tokenizer.vocab-size vocab-size))
+    (refuse source f"has a tokenizer of {tokenizer.vocab-size} ids for a model of {vocab-size}"
+            "use the tokenizer that the model was trained with"))
+  tokenizer)

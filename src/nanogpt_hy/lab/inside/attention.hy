@@ -1,0 +1,114 @@
+"Who looks at whom: the attention weights of every layer and head, as the model really used them.
+
+The course is not changed for it. While the model reads the prompt, hooks note what goes into and
+comes out of its parts; from queries and keys so noted the course's own `attention-weights` gives
+the weights. That they are the right ones is checked each time: mixed with these weights, the values
+have to be what the layer gave."
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  contextlib [contextmanager]
+         math [sqrt]
+         torch
+         nanogpt-hy.course [attention-weights causal Head Heads]
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.fast :as fast
+         nanogpt-hy.ladder [Average]
+         nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject])
+
+(setv MOST 4,000,000)      ; weights in all: more nobody can look at
+
+(defn [contextmanager] noted [model]
+  "Within, a dict that takes for each part of MODEL #(its first input, its output) as it runs."
+  (setv seen {})
+  (defn note [part inputs output]
+    (setv (get seen part) #((get inputs 0) output)))
+  ;; Hooks run in the order in which they came: these see what the ladder's slip made of a query.
+  (setv hooks (lfor  part (.modules model)  (.register-forward-hook part note)))
+  (try
+    (yield seen)
+    (finally
+      (for [hook hooks]
+        (.remove hook)))))
+
+(defn talkers [model]
+  "model -> [#(name parts)]: its layers in which tokens talk, each with the parts that hold heads."
+  (setv inside (sfor  group (.modules model)  :if (isinstance group Heads)
+                      head group.heads
+                      head)
+        found [])
+  (for [[name part] (.named-modules model)]
+    (cond
+      (isinstance part Heads)
+        (.append found #(name (list part.heads)))
+      (and (isinstance part #(Head Average fast.Attention)) (not-in part inside))
+        (.append found #(name [part]))))
+  found)
+
+(defn weights-of [part seen]
+  "part -> (H T T) (H T D) (H T D): its weights, the values mixed by them, and what it really gave."
+  (setv output (fn [layer] (get (get seen layer) 1))
+        split  (fn [x] (get (part.split-heads x) 0)))
+  (cond
+    (isinstance part Head)
+      (setv [q k v given] (map output [part.query part.key part.value part]))
+    (isinstance part Average)
+      (setv [v given] (get seen part)
+            q (torch.zeros-like v)
+            k q)
+    True
+      (setv [q k v] (map split (.chunk (output part.c-attn) 3 :dim -1))
+            ;; attention-weights divides by sqrt(D), this layer perhaps by something else.
+            q (if part.scale (* q part.scale (sqrt (get q.shape -1))) q)
+            given (split (get (get seen part.c-proj) 0))))
+  (setv weights (attention-weights q k :mask (causal (get q.shape -2) :device q.device)))
+  [weights (@ weights v) given])
+
+(defn [(torch.no-grad)] followed [name parts seen]
+  "parts of the layer NAME -> (H T T): their weights, found to be those that were used."
+  (setv all-weights [])
+  (for [part parts]
+    (setv [weights mixed given] (weights-of part seen))
+    (unless (torch.allclose mixed given :rtol 1e-3 :atol (* 1e-4 (+ 1 (float (.max (.abs given))))))
+      (raise (WorkError (+ f"the layer {name} does not give its values mixed by its weights, so it "
+                           "does something else too: its attention cannot be shown"))))
+    (.append all-weights weights))
+  (torch.cat all-weights))
+
+(defn pick [things number what]
+  "list, a number from 1 or None -> pairs of number and thing: that one, or all."
+  (unless (or (is number None) (<= 1 number (len things)))
+    (raise (RequestError (+ f"--{what} is {number} and the model has {(len things)}, counted from "
+                            "1: use one of them, or leave it out for all"))))
+  (lfor  [n thing] (enumerate things 1)  :if (in number [None n])  [n thing]))
+
+(defn question [ids text]
+  "What to look for in the picture: the column of the token that is new last."
+  (setv newest (max (gfor  id (set ids)  (.index ids id))))
+  (+ "Each row is a token, and shares 100 % among itself and the tokens before it. Which column "
+     f"stands out in every row after the first {(get text newest)}?"))
+
+(defn attention [model prompt * [tokenizer None] [layer None] [head None]]
+  "model, str -> dict: for each layer and head, counted from 1, the T rows of T weights with which
+  the tokens of PROMPT look at each other. MODEL: what `subject` takes."
+  (setv about (subject model tokenizer)
+        groups (talkers about.model)
+        [ids cut-off] (prompt-ids about prompt)
+        text (labels about.tokenizer ids))
+  (unless groups
+    (raise (RequestError (+ f"{about.name} has no attention, its tokens do not talk: use a stage "
+                            "from average on"))))
+  (setv chosen (pick groups layer "layer"))
+  (with [seen (noted about.model)]
+    (logits-of about [ids]))
+  (setv layers [])
+  (for [[n [name parts]] chosen]
+    (setv weights (followed name parts seen))
+    (.append layers {"layer" n  "name" name
+                     "heads" (lfor  [h w] (pick (list weights) head "head")
+                                    {"head" h  "weights" (.tolist w)})}))
+  (when (> (* (len ids) (len ids) (sum (gfor  l layers  (len (get l "heads"))))) MOST)
+    (raise (RequestError (+ f"{(len ids)} tokens make more than {MOST :,} weights in all: use a "
+                            "shorter --prompt, or one --layer and --head"))))
+  {"kind" "attention"  "question" (question ids text)  "prompt" (shown prompt)
+   "left_out" cut-off  "tokens" text  "layers" layers})

@@ -1,0 +1,145 @@
+"Where a model loses: along the context, and along its training."
+
+(eval-when-compile
+  (require hyrule [ncut unless]))
+(import  json
+         math [isfinite log sqrt]
+         pathlib [Path]
+         torch
+         nanogpt-hy.course [draw-batch]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.data.corpus [Corpus read-corpus]
+         nanogpt-hy.lab.data.counting [count-loss]
+         nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor token-losses]
+         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
+         nanogpt-hy.lab.sampler [in-eval-mode]
+         nanogpt-hy.lab.inside.subject [subject])
+
+(setv MOST-METRICS 500,000,000      ; bytes of a metrics.jsonl
+      HIGHEST      3)               ; order of the counting models
+
+;;; What others lose on the same text
+
+(defn counting-losses [corpus]
+  "Corpus -> {order: nats per token}: counting models' losses on the validation part, learned from
+  the training part."
+  (setv V corpus.tokenizer.vocab-size
+        orders (gfor  k (range (+ HIGHEST 1))
+                      :if (and (<= (** V (+ k 1)) (** 2 63))
+                               (< k (min (len corpus.train) (len corpus.val))))
+                      k))
+  (dfor  k orders  k (count-loss (.numpy corpus.train) (.numpy corpus.val) V k)))
+
+(defn as-corpus [text tokenizer]
+  "a Corpus, or the name of a text file -> Corpus, in the tokenizer's ids."
+  (if (isinstance text Corpus) text (read-corpus (str text) :tokenizer tokenizer)))
+
+;;; Along the context
+
+(defn position-batches [corpus block-size count seed]
+  "Lines where they fit into the context, else COUNT windows from random places: batches (B T)."
+  (if (by-line corpus block-size)
+    (line-batches corpus.val corpus.line-tokens
+                  :every (max 1 (// (len corpus.val) (* count corpus.line-tokens))))
+    (do
+      (setv generator (.manual-seed (torch.Generator) seed)
+            T (min block-size (- (len corpus.val) 1))
+            rows (max 1 (// 16384 T)))
+      (gfor  _ (range (max 1 (// count rows)))
+             (draw-batch corpus.val :batch-size (min rows count) :block-size T
+                         :generator generator)))))
+
+(defn [(torch.no-grad)] mean-by-position [model batches]
+  "((B T) (B T))... -> (T) (T) int: mean losses, their standard errors, and of how many rows."
+  (setv device (. (next (.parameters model)) device)
+        [total squares rows] [0 0 0])
+  (with [_ (in-eval-mode model)]
+    (for [[x y] batches]
+      (setv losses (.double (token-losses model (.to x device) (.to y device)))
+            total (+ total (.sum losses 0))
+            squares (+ squares (.sum (** losses 2) 0))
+            rows (+ rows (len losses)))))
+  (setv mean (/ total rows)
+        variance (.clamp (- (/ squares rows) (** mean 2)) :min 0))
+  [(.tolist mean) (.tolist (/ (.sqrt variance) (sqrt rows))) rows])
+
+(defn position-floors [corpus block-size T]
+  "-> T nats, or None: the least loss at each position, if the chain behind the text is known."
+  (cond
+    (not (and corpus.chain corpus.line-tokens)) None
+    (by-line corpus block-size) (floors-by-position corpus.chain)
+    True (do (setv floors (floors-by-context corpus.chain))
+             (lfor  t (range 1 (+ T 1))  (get floors (min t (- (len floors) 1)))))))
+
+(defn loss-by-position [model text * [tokenizer None] [windows 4000] [seed 1337]]
+  "model, text file -> dict: its mean loss at each position of validation lines, or of windows where
+  lines do not fit into its context, beside what cannot be beaten and what counting loses."
+  (setv about (subject model tokenizer)
+        corpus (as-corpus text about.tokenizer)
+        block-size (or about.block-size 8))
+  (when (< (len corpus.val) 2)
+    (raise (RequestError f"the validation part of {corpus.path} is too short: use a longer text")))
+  (setv lines (by-line corpus block-size)
+        [loss error rows] (mean-by-position about.model
+                                            (position-batches corpus block-size windows seed))
+        T (len loss))
+  {"kind" "positions"
+   "question" (+ "Where in the " (if lines "line" "context") " does the model lose more than it "
+                 "has to? Does a longer context help, and up to where?")
+   "text" corpus.path  "unit" (if lines "line" "window")  "rows" rows
+   "positions" (lfor  t (range 1 (+ T 1))  (if (and lines (= t T)) "↵" f"{t}"))
+   "loss" loss  "error" error
+   "floor" (position-floors corpus block-size T)
+   "counting" (dfor  [k value] (.items (counting-losses corpus))  f"{k}" value)})
+
+;;; Along the training
+
+(defn evaluations [path]
+  "metrics.jsonl -> [dict]: its evaluations; what is no whole line of JSON is left out."
+  (setv rows [])
+  (for [line (.split (read-bytes path :most MOST-METRICS) b"\n")]
+    (try
+      (setv row (json.loads line))
+      (except [[ValueError RecursionError]]
+        (continue)))
+    (when (and (isinstance row dict) (= (.get row "event") "eval"))
+      (.append rows row)))
+  (for [row rows
+        key ["step" "train_loss" "val_loss"]]
+    (setv value (.get row key))
+    (unless (and (isinstance value #(int float)) (isfinite value))
+      (raise (RequestError (+ f"{path} has an evaluation with {key} = {(short value)}, which is no "
+                              "number: train anew")))))
+  rows)
+
+(defn loss-curve [folder * [text None] [tokenizer None]]
+  "a run's folder -> dict: training and validation loss at each evaluation; of the TEXT, if given,
+  the floor and what guessing and counting lose."
+  (setv folder (Path folder)
+        path (/ folder "metrics.jsonl"))
+  (unless (.exists path)
+    (raise (RequestError f"{folder} has no metrics.jsonl: name a run's folder, --ckpt runs/NAME")))
+  (setv rows (evaluations path))
+  (unless rows
+    (raise (RequestError f"{path} has no evaluation yet: train on")))
+  (setv column (fn [key] (lfor  row rows  (get row key))))
+  {"kind" "loss"
+   "question" (+ "Does the validation loss still fall? Do the two curves part? How far is it to "
+                 "the floor, or to counting pairs?")
+   "run" (str folder)  "steps" (column "step")
+   "train" (column "train_loss")  "val" (column "val_loss")
+   "yardsticks" (if text (yardsticks (as-corpus text tokenizer) folder) {})})
+
+(defn yardsticks [corpus folder]
+  "Corpus -> {words: nats}: what guessing and counting lose on it, and its floor, if known."
+  (setv floor (loss-floor corpus (block-size-of folder))
+        counted (counting-losses corpus))
+  (| {"guessing" (log corpus.tokenizer.vocab-size)}
+     (if (in 1 counted) {"counting pairs" (get counted 1)} {})
+     (if (is floor None) {} {"floor" floor})))
+
+(defn block-size-of [folder]
+  "A run's context, by its checkpoint."
+  (import nanogpt-hy.lab.checkpoints.checkpoint [read-meta])
+  (get (read-meta folder) "config" "block_size"))

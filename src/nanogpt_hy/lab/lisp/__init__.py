@@ -1,0 +1,1 @@
+"""Forms as data: sources beside their Python, differences of forms, the REPL."""

@@ -1,0 +1,172 @@
+"A place to try things: a Hy REPL with the course, its macros and readable tensors at hand; and Hy
+cells in IPython and Jupyter, that share the notebook's names and have the same macros."
+
+(import  contextlib [contextmanager]
+         importlib [import-module]
+         linecache
+         sys
+         traceback
+         types [ModuleType]
+         hy.repl [REPL]
+         nanogpt-hy.errors [UserError]
+         nanogpt-hy.lab.lisp.showing [show-piece]
+         nanogpt-hy.tracing [describe in-short])
+
+;; What the REPL has at hand besides the whole course, which is long to load: module and names.
+(setv AT-HAND [["config" ["GPTConfig" "TrainConfig" "PRESETS"]]
+               ["ladder" ["STAGES" "build-model"]]
+               ["lab.data.markov" ["ab-chain" "draw-lines" "floor"]]
+               ["lab.checkpoints.trained" ["open-model"]]
+               ["lab.inside.baby" ["baby-gpt"]]
+               ["lab.inside.attention" ["attention"]]
+               ["lab.inside.outlook" ["next-characters" "embeddings"]]
+               ["lab.inside.machine" ["machine"]]
+               ["lab.inside.losses" ["loss-by-position" "loss-curve"]]
+               ["lab.inside.truth" ["truth"]]
+               ["lab.lisp.workbench" ["show"]]])
+
+;; Macros, alike in the REPL and in cells.
+(setv MACROS '(require hyrule [-> ->> as-> doto ncut unless]
+                       nanogpt-hy.notation [deflayer shapes traced]))
+
+(setv FEW 16)      ; tensors of so many numbers are shown with them
+
+
+;;; What is at hand
+
+(defn names-at-hand []
+  "name -> value: torch, the course, and what AT-HAND lists."
+  (setv course (import-module "nanogpt_hy.course")
+        names {"hy" hy
+               "torch" (import-module "torch")
+               "nn" (import-module "torch.nn")
+               "F" (import-module "torch.nn.functional")})
+  (for [[name value] (.items (vars course))]
+    (when (.startswith (getattr value "__module__" "") "nanogpt_hy.course.")
+      (setv (get names name) value)))
+  (for [[module own] AT-HAND
+        name own]
+    (setv (get names (hy.mangle name))
+          (getattr (import-module f"nanogpt_hy.{module}") (hy.mangle name))))
+  names)
+
+(defn show [what #** options]
+  "Print the source of WHAT, a name or the thing itself: (show \"s08\"), (show Head :python True),
+  (show attend :macroexpand True). Draw what was found out about a model: (show (machine model))."
+  (cond
+    (isinstance what dict)         (draw what)
+    (isinstance what str)          (show-piece what #** options)
+    (isinstance what ModuleType)   (show-piece what.__name__ #** options)
+    (hasattr what "__qualname__")  (show-piece f"{what.__module__}.{what.__qualname__}" #** options)
+    True                           (show (type what) #** options)))
+
+(defn draw [data]
+  "Plain data about a model as a picture: inline in a notebook, in characters elsewhere."
+  (setv shell (when (in "IPython" sys.modules) (. sys.modules ["IPython"] (get-ipython))))
+  (if (hasattr shell "kernel")
+    (do (import IPython.display [display Image]
+                nanogpt-hy.lab.pictures.page [png-of])
+        (display (Image (png-of data))))
+    (do (import nanogpt-hy.lab.inside.inspect [show-data])
+        (show-data data))))
+
+(defn numbers-text [values]
+  "numbers, in lists or not -> text"
+  (if (isinstance values list)
+      (+ "[" (.join " " (map numbers-text values)) "]")
+      (in-short values)))
+
+(defn readable [tensor]
+  "tensor -> text: shape, dtype, and range; or its numbers, if they are few."
+  (setv row (describe tensor)
+        few (and tensor.shape (<= (.numel tensor) FEW) (is-not (get row "low") None))
+        text (get row "text"))
+  (when few
+    (setv text (+ (.removesuffix text (get (.split text) -1)) (numbers-text (.tolist tensor)))))
+  f"<tensor {text}>")
+
+(defn [contextmanager] readable-tensors []
+  "Meanwhile hy.repr writes tensors as `readable` does; afterwards as before, by their own repr."
+  (import torch)
+  (setv types [torch.Tensor torch.nn.Parameter])
+  (hy.repr-register types readable)
+  (try
+    (yield)
+    (finally
+      (hy.repr-register types repr))))
+
+
+;;; The REPL
+
+(defclass Workbench [REPL]
+  "Hy's REPL with everything at hand. An error meant for the user is one line here too."
+
+  (defn __init__ [self]
+    (.__init__ (super) :locals {#** (names-at-hand)  "__name__" "__console__"})
+    (setv self.ps1 "nanogpt> "
+          self.ps2 "     ... ")
+    (hy.eval MACROS self.locals :module self.module)
+    (setv (get self.locals "hy") hy))
+
+  (defn banner [self]
+    (.join "\n"
+      ["At hand: torch, nn, F, the course (CharTokenizer ... GPT), GPTConfig, PRESETS,"
+       "STAGES, build-model; -> ncut deflayer; (shapes FORM) prints what its parts are."
+       "(show \"s08\") or (show Head :python True) prints source. (exit) or Ctrl-D leaves."]))
+
+  (defn interact [self [banner None] [exitmsg None]]
+    (.interact (super) banner ""))
+
+  (defn showtraceback [self]
+    (setv error (get (sys.exc-info) 1))
+    (if (isinstance error UserError)
+        (.write self f"{error}\n")
+        (.showtraceback (super)))))
+
+(defn repl []
+  "Run the REPL until the user leaves it: 0."
+  (with [_ (readable-tensors)]
+    (.run (Workbench))))
+
+
+;;; Cells in IPython and Jupyter
+
+(defclass CellError [Exception]
+  "Hy code that cannot be read or compiled. Not a SyntaxError, which IPython would take for one in
+  Python and show with all of Hy's own frames.")
+
+(defn load-magics [shell]
+  "%load_ext nanogpt_hy: from now on %%hy and %hy run Hy in the notebook, with the macros."
+  (import IPython.core.magic [no-var-expand])
+  (setv (get shell.user-ns "hy") hy)
+  (hy.eval MACROS shell.user-ns :module shell.user-module)
+
+  (defn run [line [cell None]]
+    "Hy: the value of the last form. Names are the notebook's."
+    (run-cell shell (if (is cell None) line (+ line "\n" cell))))
+
+  (.register-magic-function shell (no-var-expand run) "line_cell" "hy"))
+
+(defn run-cell [shell source]
+  "The value of the last form of SOURCE, run among the notebook's names."
+  (setv count (.get shell.user-ns "__hy_cells__" 0)
+        name f"<hy cell {(+ count 1)}>"
+        (get shell.user-ns "__hy_cells__") (+ count 1)
+        (get linecache.cache name) #((len source) None (.splitlines source :keepends True) name))
+  (try
+    (hy.eval (hy.read-many source :filename name) shell.user-ns :module shell.user-module)
+    (except [error Exception]
+      (raise (to-show error name) :from None))))
+
+(defn to-show [error name]
+  "ERROR as the notebook is to show it: from the cell's own frame on; only its text, if the cell did
+  not come to run or the error is meant for the user."
+  (setv frames error.__traceback__)
+  (while (and frames (!= frames.tb-frame.f-code.co-filename name))
+    (setv frames frames.tb-next))
+  (setv lines (if (or (isinstance error UserError) (not frames))
+                  (traceback.format-exception-only error)
+                  (traceback.format-exception (type error) error frames))
+        shown (if (isinstance error SyntaxError) (CellError (str error)) error)
+        shown._render-traceback_ (fn [] (.splitlines (.join "" lines))))
+  shown)

@@ -1,0 +1,1 @@
+"""Plain data as tables, pictures and a page."""

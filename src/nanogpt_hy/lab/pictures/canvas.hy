@@ -1,0 +1,48 @@
+"What all pictures have in common: the question above them, and axes in the text's own characters."
+
+(import  textwrap
+         matplotlib.font-manager [findfont get-font]
+         nanogpt-hy.lab.pictures.plots [new-figure])
+
+(setv DARK-IS-MUCH "Blues"
+      ON-DARK      "#fffffe"        ; not quite white and ink: on a dark page those are exchanged,
+      ON-LIGHT     "#222223"        ; while what stands on a coloured square stays as it is
+      FEW-CELLS    12               ; so many columns at most have their numbers written in
+      MOST-LABELS  40)
+
+(defn figure-with [data width height]
+  "A figure with the question above."
+  (setv figure (new-figure width height)
+        lines (textwrap.wrap (plain (get data "question")) (int (* width 12))))
+  (.suptitle figure (.join "\n" lines) :x 0.01 :ha "left" :fontsize 11)
+  figure)
+
+(defn characters [axis labels]
+  "The ticks of an axis are characters of the text, or every so many of them, smaller if there are
+  many, and upright where they are whole words."
+  (setv count (len labels)
+        every (+ 1 (// (- count 1) MOST-LABELS))
+        long  (and (= axis.axis-name "x") (> (max (map len labels)) 2)))
+  (axis.set-ticks (range 0 count every) :labels (list (map plain (cut labels None None every))))
+  (.set-tick-params axis :length 0 :labelfontfamily "monospace" :labelrotation (if long 90 0)
+                    :labelsize (cond (<= count 16) 10  (<= count 28) 8  True 6)))
+
+(defn plain [label]
+  "str -> str: fit for matplotlib, which reads what stands between dollar signs as a formula, and
+  whose font does not have every character: those become numbers."
+  (setv font (get-font (findfont "DejaVu Sans Mono")))
+  (.replace (.join "" (gfor  c label  (if (.get-char-index font (ord c)) c f"U+{(ord c) :04X}")))
+            "$" r"\$"))
+
+(defn squares [axes rows columns values]
+  "A table of numbers from 0 to 1 as squares; those of a small table are written in them, in
+  hundredths, if they are more than 0."
+  (setv image (.imshow axes values :cmap DARK-IS-MUCH :vmin 0 :vmax 1 :aspect "auto"))
+  (characters axes.xaxis columns)
+  (characters axes.yaxis rows)
+  (when (<= (len columns) FEW-CELLS)
+    (for [[i row] (enumerate values)
+          [j value] (enumerate row)  :if value]
+      (.text axes j i f"{(* 100 value) :.0f}" :ha "center" :va "center" :fontsize 8
+             :color (if (> value 0.5) ON-DARK ON-LIGHT))))
+  image)

@@ -1,0 +1,1 @@
+"""The long run: its steps, its session, its reports; every stage compared."""

@@ -1,0 +1,398 @@
+"The ladder, climbed: every stage trained under equal conditions, compared in a table or a picture.
+
+Equal conditions: one preset, as many steps, and for each seed the very same batches, for these come
+from a generator of their own; each model is judged by the whole validation part. What is done is
+kept as a line of results.jsonl, so that an interrupted climb goes on where it stopped."
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  dataclasses [asdict dataclass replace]
+         hashlib
+         json
+         math [isfinite log]
+         os
+         pathlib [Path]
+         re
+         statistics [mean stdev]
+         sys
+         rich.console [Console]
+         rich.progress [BarColumn Progress TextColumn TimeRemainingColumn]
+         rich.table [Table]
+         nanogpt-hy.config [check-keys configs preset]
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.fast [parameters-count]
+         nanogpt-hy.ladder [find-stage STAGES]
+         nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
+         nanogpt-hy.lab.data.counting [count-loss]
+         nanogpt-hy.lab.training.evaluation [all-of by-line loss-floor mean-loss]
+         nanogpt-hy.lab.data.markov [floor]
+         nanogpt-hy.lab.training.report [clock console]
+         nanogpt-hy.lab.training.session [default-preset polite-stop read-settings RUNS]
+         nanogpt-hy.lab.training.trainer [at-work Run steps])
+
+(setv RUNGS    (lfor  name STAGES  :if (!= name "fast")  name)     ; fast is no step of the lecture
+      DROPPING ["dropout" "gpt" "fast"]                            ; the stages with dropout in them
+      ORDERS   (range 4)                                           ; of the counting models
+      ;; The lecture's slip is not for comparing stages, gpt's first weights are what it adds, and
+      ;; to compile a small model takes longer than to train it.
+      OWN      {"scale" "head-size"  "init" "auto"  "compile" "off"}
+      STEPS    1000                    ; by then a small model has learned most of what it can
+      DROPOUT  0.1)
+
+;;; What is to be done
+
+(defclass [(dataclass :frozen True)] Rung []
+  "One run: a stage and a seed, with all that its result depends on but the text."
+  #^ str stage
+  #^ object config
+  #^ object train)
+
+(defn chosen-stages [names]
+  "\"a,b,c\" -> names of stages, in the ladder's order; all of the lecture's for None."
+  (when (is names None)
+    (return RUNGS))
+  (setv asked (lfor  name (.split names ",")  :if (.strip name)  (.strip name)))
+  (for [name asked]
+    (find-stage name))
+  (unless asked
+    (raise (RequestError "--stages names no stage: say for example --stages bigram,head,gpt")))
+  (lfor  name STAGES  :if (in name asked)  name))
+
+(defn climb-preset [corpus device]
+  "The preset for a text where none is asked for: sizes that many models can be trained in."
+  (if (= "ab" (get (default-preset corpus device) 0)) "ab" "lecture"))
+
+(defn rungs [corpus stages * [seeds 3] [max-steps None] [preset-name None] [file {}] #** options]
+  "-> Rungs, stage by stage: what is trained on CORPUS, each with the same hyperparameters."
+  (setv given (| file (check-keys "the request" options))
+        values (preset (or preset-name (climb-preset corpus (.get given "device" "auto"))))
+        most (.get given "max_iters" (min STEPS (get values "max_iters")))
+        many (if (is max-steps None) most max-steps)
+        [config train] (configs corpus.tokenizer.vocab-size values OWN given {"max_iters" many})
+        dropout (.get given "dropout" (or config.dropout DROPOUT)))
+  (for [[name n] [["--seeds" seeds] ["--steps" many]]]
+    (when (< n 1)
+      (raise (RequestError f"{name} is {n}: it has to be at least 1"))))
+  (when (= train.draws "published")
+    (raise (RequestError (+ "--draws published has one generator for all, so stages would see "
+                            "other batches: leave it out, or use train --preset lecture"))))
+  (check-block-size corpus config.block-size)
+  (lfor  stage stages
+         seed (range train.seed (+ train.seed seeds))
+         (Rung stage
+               (replace config :dropout (if (in stage DROPPING) dropout 0.0))
+               (replace train :seed seed))))
+
+(defn rung-key [rung corpus]
+  "-> text: the same for the same work, another one for any other."
+  (setv work [rung.stage (asdict rung.config) (asdict rung.train) corpus.sha256
+              (.state corpus.tokenizer)])
+  (.hexdigest (hashlib.sha256 (.encode (json.dumps work :sort-keys True)))))
+
+;;; What is done already
+
+(defn is-result [row]
+  "Whether ROW, out of somebody's file, says all that a result says."
+  (and (isinstance row dict)
+       (isinstance (.get row "key") str)
+       (isinstance (.get row "parameters") int)
+       (all (gfor  name ["loss" "seconds"]
+                   (and (isinstance (.get row name) #(int float)) (isfinite (get row name)))))))
+
+(defn read-results [path]
+  "results.jsonl -> {key: row}; what is not whole there, as after a power cut, is left out."
+  (setv found {})
+  (when (.exists path)
+    (for [line (.splitlines (.read-text path :encoding "utf-8" :errors "replace"))]
+      (try
+        (setv row (json.loads line))
+        (except [[ValueError RecursionError]]
+          (continue)))
+      (when (is-result row)
+        (setv (get found (get row "key")) row))))
+  found)
+
+(defn keep-result [path row]
+  "Append ROW to results.jsonl, so that it outlives whatever happens next."
+  (try
+    (.mkdir path.parent :parents True :exist-ok True)
+    (with [file (open path "ab+")]
+      ;; Half a line may be there, from a climb that was killed.
+      (when (and (.tell file) (!= (do (.seek file -1 os.SEEK-END) (.read file 1)) b"\n"))
+        (.write file b"\n"))
+      (.write file (.encode (+ (json.dumps row) "\n") "utf-8"))
+      (.flush file)
+      (os.fsync (.fileno file)))
+    (except [e OSError]
+      (raise (WorkError (+ f"{path} cannot be written ({e.strerror}): "
+                           "choose a folder for the results with --out"))))))
+
+;;; The work
+
+(defn climbed [rung corpus * [told None]]
+  "-> the result of RUNG, or None if it was interrupted."
+  (setv run (Run corpus rung.config rung.train :stage rung.stage))
+  (with [_ (polite-stop run)]
+    (steps run rung.train.max-iters :told told))
+  (when run.stopping
+    (return None))
+  (setv batches (all-of corpus corpus.val rung.config.block-size)
+        [loss _] (with [_ (at-work run)] (mean-loss run.forward batches :device run.device)))
+  {"key" (rung-key rung corpus)  "stage" rung.stage  "seed" rung.train.seed  "loss" loss
+   "parameters" (parameters-count run.model)  "steps" rung.train.max-iters
+   "seconds" (round run.seconds 2)})
+
+(defn estimate [todo corpus * [warm 3] [timed 12]]
+  "Rungs -> seconds: a few steps of each stage, timed."
+  (setv seconds 0  a-step {})
+  (for [rung todo]
+    (unless (in rung.stage a-step)
+      (setv run (Run corpus rung.config rung.train :stage rung.stage))
+      (steps run warm)
+      (setv before run.seconds)
+      (steps run timed)
+      (setv (get a-step rung.stage) (/ (- run.seconds before) timed)))
+    (setv seconds (+ seconds (* rung.train.max-iters (get a-step rung.stage)))))
+  seconds)
+
+(defn climb [all corpus path]
+  "Rungs -> results, one for each, or None if interrupted. Progress goes to stderr."
+  (setv results (read-results path)
+        keys (lfor  rung all  (rung-key rung corpus))
+        todo (lfor  [rung key] (zip all keys)  :if (not-in key results)  rung)
+        out (console))
+  (announce out all todo corpus path)
+  (with [bar (Progress (TextColumn "{task.description:<22}") (BarColumn) (TimeRemainingColumn)
+                       :console out :transient True :disable (not out.is-terminal))]
+    (setv task (.add-task bar "" :total (sum (gfor  rung todo  rung.train.max-iters)))
+          done 0)
+    (for [rung todo]
+      (setv name f"{rung.stage}, seed {rung.train.seed}")
+      (defn told [run]
+        (.update bar task :completed (+ done run.step) :description name))
+      (setv row (climbed rung corpus :told told))
+      (when (is row None)
+        (return None))
+      (keep-result path row)
+      (setv (get results (get row "key")) row
+            done (+ done rung.train.max-iters))
+      (.print out f"{name :<22}  loss {(get row "loss") :.4f}  {(clock (get row "seconds"))}")))
+  (lfor  key keys  (get results key)))
+
+(defn announce [out all todo corpus path]
+  "Say what is about to be done and how long it will take."
+  (setv train (. (get all 0) train)
+        config (. (get all 0) config)
+        stages (len (sfor  rung all  rung.stage))
+        seeds (// (len all) stages))
+  (.print out (+ f"{stages} stages, {seeds} seed{(if (= seeds 1) "" "s")} each: {(len all)} runs "
+                 f"of {train.max-iters :,} steps, {train.batch-size} windows of "
+                 f"{config.block-size} tokens a step, learning rate {train.learning-rate}")
+    :markup False)
+  (when (< (len todo) (len all))
+    (.print out f"{(- (len all) (len todo))} of them are in {path} already" :markup False))
+  (when todo
+    (.print out f"the {(len todo)} to do will take about {(clock (estimate todo corpus))}")))
+
+;;; What came out, as data
+
+(defn compared [results]
+  "results -> a dict for each stage: its losses, their mean and spread, the difference."
+  (setv out []  before None)
+  (for [stage (dict.fromkeys (gfor  row results  (get row "stage")))]
+    (setv rows (lfor  row results  :if (= (get row "stage") stage)  row)
+          losses (lfor  row rows  (get row "loss"))
+          loss (mean losses))
+    (.append out {"stage" stage  "adds" (. (get STAGES stage) adds)
+                  "parameters" (get rows 0 "parameters")
+                  "seeds" (lfor  row rows  (get row "seed"))  "losses" losses  "loss" loss
+                  "spread" (when (> (len losses) 1) (stdev losses))
+                  "difference" (when (is-not before None) (- loss before))
+                  "seconds" (sum (gfor  row rows  (get row "seconds")))})
+    (setv before loss))
+  out)
+
+(defn chain-loss [corpus]
+  "-> nats per token: what the chain itself, which knows all that can be known, loses on the lines
+  of the validation part. The floor is its mean over all such texts."
+  (setv chain corpus.chain
+        text (.decode corpus.tokenizer (.tolist corpus.val))
+        total 0)
+  (for [line (.split (.removesuffix text "\n") "\n")]
+    (setv at (lfor  c line  (.index chain.chars c))
+          total (+ total (log (get chain.start (get at 0)))
+                   (sum (gfor  [i j] (zip at (cut at 1 None))
+                               (log (get chain.transitions i j)))))))
+  (- (/ total (len corpus.val))))
+
+(defn yardsticks [corpus block-size]
+  "-> losses of counting models and exact floors: what the stages can be measured against."
+  (setv [train val] [(.numpy corpus.train) (.numpy corpus.val)]
+        size corpus.tokenizer.vocab-size
+        short (min (len train) (len val))
+        lowest (loss-floor corpus block-size))
+  {"counting" (lfor  order ORDERS
+                     :if (and (< order short) (< (** size (+ order 1)) (** 2 63)))
+                     {"order" order  "loss" (count-loss train val size order)})
+   "floors" (if (is lowest None)
+              []
+              (+ (lfor  seen ORDERS  {"tokens" seen  "loss" (floor corpus.chain :context seen)})
+                 [{"tokens" None  "loss" lowest}]))
+   "chain" (when (and corpus.chain (by-line corpus block-size))
+             (chain-loss corpus))})
+
+(defn summary [corpus all results]
+  "-> JSON: the whole comparison."
+  (setv [rung #* _] all)
+  (| {"text" corpus.path  "sha256" corpus.sha256
+      "train_tokens" (len corpus.train)  "val_tokens" (len corpus.val)
+      "steps" rung.train.max-iters
+      "config" (dfor  [k v] (.items (asdict rung.config))  :if (!= k "dropout")  k v)
+      "train" (dfor  [k v] (.items (asdict rung.train))  :if (!= k "seed")  k v)
+      "dropout" (dfor  r all  r.stage r.config.dropout)}
+     (yardsticks corpus rung.config.block-size)
+     {"stages" (compared results)}))
+
+;;; As a table and as a picture
+
+(defn seen-words [tokens]
+  "How much a floor's model sees  ; (seen-words 1) => '1 token'"
+  (cond
+    (is tokens None) "it all"
+    (= tokens 0)     "nothing"
+    True             f"{tokens} token{(if (= tokens 1) "" "s")}"))
+
+(defn counted-words [order]
+  "What a counting model counts  ; (counted-words 2) => 'what followed 2 tokens'"
+  (if (= order 0) "how often each token came"
+                  f"what followed {order} token{(if (= order 1) "" "s")}"))
+
+(defn number [value [form ".4f"]]
+  (if (is value None) "" (format value form)))
+
+(defn comparison-table [found]
+  "summary -> rich Table: yardsticks above, then the stages."
+  (setv table (Table :box None :padding #(0 2 0 0) :pad-edge False))
+  (.add-column table "stage" :no-wrap True)
+  (.add-column table "what it adds" :ratio 1)
+  (for [name ["parameters" "loss" "spread" "change"]]
+    (.add-column table name :justify "right" :no-wrap True))
+  (for [row (get found "counting")]
+    (.add-row table f"counts, {(get row "order")}" (counted-words (get row "order")) ""
+              (number (get row "loss"))))
+  (for [row (get found "floors")]
+    (.add-row table "floor" f"the best that sees {(seen-words (get row "tokens"))}" ""
+              (number (get row "loss"))))
+  (when (get found "chain")
+    (.add-row table "the chain" "itself, on these very lines" "" (number (get found "chain"))))
+  (.add-row table)
+  (for [row (get found "stages")]
+    (.add-row table (get row "stage") (get row "adds") f"{(get row "parameters") :,}"
+              (number (get row "loss")) (number (get row "spread"))
+              (number (get row "difference") "+.4f")))
+  table)
+
+(defn print-comparison [found out]
+  "The table, in 80 columns, and what its numbers are."
+  (.print out (comparison-table found))
+  (setv seeds (len (get found "stages" 0 "seeds"))
+        spread (if (> seeds 1) f"; spread: standard deviation over {seeds} seeds" ""))
+  (.print out (+ f"\nloss: nats per token over the {(get found "val_tokens") :,} tokens of the "
+                 f"validation part, after {(get found "steps") :,} steps{spread}; "
+                 "change: from the stage above"
+                 (if (get found "floors")
+                   "; floor: exact, the mean over all texts of the chain" ""))))
+
+(defn measured-by [found]
+  "summary -> [loss name] of the lines in the picture: floors, or counting models where no floor is
+  known; none that stands far from all dots."
+  (setv worst (max (gfor  row (get found "stages")  loss (get row "losses")  loss))
+        floors (+ (lfor  row (get found "floors")
+                         [(get row "loss") f"sees {(seen-words (get row "tokens"))}"])
+                  (if (get found "chain") [[(get found "chain") "the chain itself"]] []))
+        counts (lfor  row (get found "counting")
+                      [(get row "loss") f"counts, order {(get row "order")}"]))
+  (sorted (gfor  line (or floors counts)  :if (<= (get line 0) (* 1.1 worst))  line)))
+
+(defn draw-lines [axes lines]
+  "Upright lines at the losses, each with its name above, the names moved apart where they are
+  close."
+  (import nanogpt-hy.lab.pictures.plots [FAINT INK])
+  (setv [low high] (.get-xlim axes)
+        free 0.0)
+  (for [[loss name] lines]
+    (setv at (/ (- loss low) (- high low))             ; in parts of the picture's width
+          place (max at free)
+          free (+ place 0.045))
+    (.axvline axes loss :color FAINT :linewidth 1 :zorder 0)
+    (.plot axes [at place] [1 1.04] :transform axes.transAxes :clip-on False :color FAINT
+           :linewidth 1)
+    (.text axes place 1.05 name :transform axes.transAxes :color INK :fontsize 10
+           :rotation 45 :rotation-mode "anchor" :va "center")))
+
+(defn draw-comparison [found]
+  "summary -> Figure: a dot for each seed, a line for each floor or counting model."
+  (import nanogpt-hy.lab.pictures.plots [COLOURS new-figure])
+  (setv stages (get found "stages")
+        lines (measured-by found)
+        figure (new-figure 7.2 (+ 1.9 (* 0.3 (len stages))))
+        axes (.subplots figure)
+        all (+ (lfor  [loss _] lines  loss)
+               (lfor  row stages  loss (get row "losses")  loss))
+        margin (or (* 0.04 (- (max all) (min all))) 0.1))
+  (.set-xlim axes (- (min all) margin) (+ (max all) margin))
+  (for [[i row] (enumerate stages)]
+    (.plot axes (get row "losses") (* [i] (len (get row "losses"))) "o" :color (get COLOURS 0)
+           :alpha 0.75 :markeredgewidth 0))
+  (draw-lines axes lines)
+  (.set-yticks axes (range (len stages)) (lfor  row stages  (get row "stage")))
+  (.set-ylim axes (- (len stages) 0.4) -0.6)
+  (.set-xlabel axes (+ f"validation loss after {(get found "steps") :,} steps, nats per token\n"
+                       "a dot for each seed, a line for "
+                       (if (get found "floors") "the best that sees so much"
+                                                "each counting model")))
+  figure)
+
+;;; The command
+
+(defn results-folder [text]
+  "runs/ladder-NAME, where NAME is the text's."
+  (/ (Path RUNS) (+ "ladder-" (or (re.sub r"[^\w.-]+" "-" (. (Path text) stem)) "text"))))
+
+(defn asked-pictures [png svg]
+  "-> the file names that are not None; RequestError, before any work, if one has another suffix."
+  (setv asked (lfor  [kind path] [["png" png] ["svg" svg]]  :if path  [kind path]))
+  (when asked
+    (import nanogpt-hy.lab.pictures.plots [picture-format])
+    (for [[kind path] asked]
+      (when (!= (picture-format path) kind)
+        (raise (RequestError f"--{kind} {path} does not end in .{kind}: name a file that does")))))
+  (lfor  [_ path] asked  path))
+
+(defn ladder [text * [seeds 3] [max-steps None] [stages None] [preset-name None] [config None]
+              [tokenizer "char"] [out None] [as-json False] [png None] [svg None] [options {}]]
+  "`nanogpt-hy ladder`: train and compare the stages on the file TEXT; -> exit code."
+  (setv pictures (asked-pictures png svg))
+  (when (and max-steps (in "max_iters" options))
+    (raise (RequestError "--steps and --max-iters say the same: give one of them")))
+  (setv names (chosen-stages stages)
+        corpus (read-corpus text :tokenizer tokenizer)
+        all (rungs corpus names :seeds seeds :max-steps max-steps :preset-name preset-name
+                   :file (if config (read-settings config) {}) #** options)
+        path (/ (Path (or out (results-folder text))) "results.jsonl"))
+  (try
+    (setv results (climb all corpus path))
+    (except [KeyboardInterrupt]
+      (setv results None)))
+  (when (is results None)
+    (.print (console) f"interrupted: what is done is in {path}, and the same command goes on"
+            :markup False)
+    (return 130))
+  (setv found (summary corpus all results))
+  (if as-json
+    (print (json.dumps found :indent 2))
+    (print-comparison found (Console :highlight False :width (if (.isatty sys.stdout) None 80))))
+  (for [picture pictures]
+    (import nanogpt-hy.lab.pictures.plots [save-figure])
+    (save-figure (draw-comparison found) picture))
+  0)

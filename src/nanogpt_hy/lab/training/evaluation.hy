@@ -1,0 +1,76 @@
+"How good is a model? Its mean loss over batches that are drawn, or over every token there is."
+
+(import  math [sqrt]
+         torch
+         torch.nn.functional :as F
+         nanogpt-hy.course [draw-batch windows]
+         nanogpt-hy.lab.data.chain-files [text-loss]
+         nanogpt-hy.lab.data.markov [floor window-floor])
+
+(defn token-losses [model x y]
+  "(B T) (B T) -> (B T): the surprise of each target, in nats."
+  (setv logits (.float (model x)))                                              ; (B T V)
+  (.view-as (F.cross-entropy (.flatten logits 0 1) (.flatten y) :reduction "none") y))
+
+(defn drawn-batches [ids count * batch-size block-size generator]
+  "COUNT batches from random places."
+  (for [_ (range count)]
+    (yield (draw-batch ids :batch-size batch-size :block-size block-size :generator generator))))
+
+(defn whole-batches [ids * block-size [every 1] [tokens 16384]]
+  "Windows side by side, so that every token but the first is a target exactly once; or only one
+  window in EVERY, evenly spread. About TOKENS tokens to a batch."
+  (setv targets (- (len ids) 1)
+        starts (torch.arange 0 (- (+ targets 1) block-size) (* every block-size))
+        rest (% targets block-size))
+  (for [some (.split starts (max 1 (// tokens block-size)))]
+    (when (len some)
+      (yield (windows ids some block-size))))
+  (when rest
+    (yield (windows ids (torch.tensor [(- targets rest)]) rest))))
+
+(defn line-batches [ids line-tokens * [every 1] [tokens 16384]]
+  "Whole lines, or one in EVERY, each after the newline before it: no token's line begins unseen."
+  (setv lines (cut (.view ids -1 line-tokens) None None every))                 ; (lines T)
+  (for [some (.split lines (max 1 (// tokens line-tokens)))]
+    (yield [(.roll some 1 :dims 1) some])))       ; a line's last token, its newline, comes first
+
+(defn by-line [corpus block-size]
+  "Whether evaluation goes line by line: where lines have one length and fit into the context."
+  (and corpus.line-tokens (<= corpus.line-tokens block-size)))
+
+(defn all-of [corpus ids block-size * [every 1]]
+  "The batches by which all of IDS, a part of CORPUS, is judged; or one window or line in EVERY."
+  (if (by-line corpus block-size)
+    (line-batches ids corpus.line-tokens :every every)
+    (whole-batches ids :block-size block-size :every every)))
+
+(defn loss-floor [corpus block-size * [drawn False]]
+  "What no model with this context can lose less than in the long run, in nats per token; None if
+  the chain behind the text is not known. DRAWN: judged by random windows, not line by line."
+  (cond
+    (not (and corpus.chain corpus.line-tokens)) None
+    (and (by-line corpus block-size) (not drawn)) (floor corpus.chain)
+    True (window-floor corpus.chain block-size)))
+
+(defn floor-here [corpus block-size]
+  "What the chain itself loses on just this validation part, line by line; None if not known. Chance
+  puts it above or below the floor, and a model's loss with it."
+  (when (and corpus.chain (by-line corpus block-size))
+    (text-loss corpus.chain (.decode corpus.tokenizer (.tolist corpus.val)))))
+
+(defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"]]
+  "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as
+  independent of each other."
+  (setv training model.training
+        [total tokens means] [0 0 []])
+  (.eval model)
+  (for [[x y] batches]
+    (setv losses (token-losses model (.to x device) (.to y device))
+          total (+ total (.sum (.double losses)))
+          tokens (+ tokens (.numel losses)))
+    (.append means (.mean losses :dim 1)))
+  (.train model training)
+  (setv means (torch.cat means))
+  [(.item (/ total tokens))
+   (if (> (len means) 1) (.item (/ (.std means) (sqrt (len means)))) 0.0)])

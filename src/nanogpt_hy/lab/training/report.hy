@@ -1,0 +1,122 @@
+"What a training run tells: what it is about to do, how it goes, how it ended. All to stderr."
+
+(import  sys
+         rich.console [Console]
+         rich.progress [BarColumn Progress ProgressColumn TextColumn TimeRemainingColumn]
+         rich.table [Table]
+         nanogpt-hy.lab.training.device [threads-for]
+         nanogpt-hy.lab.training.evaluation [by-line]
+         nanogpt-hy.lab.training.session [parameters yardsticks]
+         nanogpt-hy.lab.training.trainer [eval-iters tokens-a-step])
+
+(defn console []
+  "Where progress goes: data have stdout to themselves."
+  (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))))
+
+(defn facts [run why-preset]
+  "-> pairs of text: what RUN is about to do."
+  (setv corpus run.corpus  c run.config
+        marks (yardsticks run)
+        evaluated (cond
+          (!= (eval-iters run) "all") f"{(eval-iters run)} random batches of each part"
+          (by-line corpus c.block-size) "the whole validation part, line by line"
+          True "the whole validation part"))
+  (+ [["text" (+ f"{corpus.path}: {corpus.characters :,} characters, "
+                 f"{corpus.tokenizer.vocab-size :,} distinct tokens; "
+                 f"{(len corpus.train) :,} to learn from, {(len corpus.val) :,} to judge by")]
+      ["model" (+ f"stage {run.stage}: {(parameters run) :,} parameters, {c.n-layer} layers, "
+                  f"{c.n-head} heads, {c.n-embd} channels, context {c.block-size}")]
+      ["preset" why-preset]
+      ["training" (+ f"{run.train.max-iters :,} steps of {(tokens-a-step run) :,} tokens; every "
+                     f"{run.train.eval-interval :,} steps: {evaluated}")]
+      ["device" (+ f"{run.device} ({run.device-reason}), {(threads run)}"
+                   f"{(.removeprefix (str run.dtype) "torch.")} ({run.dtype-reason}), "
+                   f"{(if run.compiled "compiled" "not compiled")} ({run.compile-reason})")]
+      ["guessing" (+ f"loses {(get marks "guessing") :.4f} nats per token, "
+                     f"ln {corpus.tokenizer.vocab-size}")]]
+     (if (get marks "bigram counts")
+       [["counting" f"pairs of tokens loses {(get marks "bigram counts") :.4f}"]]
+       [])
+     (if (is (get marks "floor") None)
+       []
+       [["floor" (+ f"{(get marks "floor") :.4f} is what the text's chain leaves to chance"
+                    (if (get marks "floor here")
+                      f"; in this validation part {(get marks "floor here") :.4f}" ""))]])
+     (if run.folder [["folder" f"{run.folder}"]] [])))
+
+(defn threads [run]
+  "How many threads compute, in words, where that is known."
+  (setv n (threads-for run.config))
+  (cond
+    (!= run.device.type "cpu") ""
+    (= n 1) "1 thread, "
+    True f"{n} threads, "))
+
+(defclass Rate [ProgressColumn]
+  "Tokens a second over the last moments, as rich measures them."
+  (defn render [self task]
+    (setv speed (or task.speed 0))
+    f"{speed :,.0f} tokens/s"))
+
+(defclass Report []
+  "The voice of a run. On a terminal one line lives; elsewhere only what stays is printed."
+
+  (defn __init__ [self run]
+    (setv self.console (console)
+          self.run run
+          self.rows 0
+          self.progress (Progress (TextColumn "step {task.fields[step]}") (BarColumn)
+                                  (TextColumn "loss {task.fields[loss]}") (Rate)
+                                  (TimeRemainingColumn)
+                                  :console self.console :transient True
+                                  :disable (not self.console.is-terminal))
+          self.task None))
+
+  (defn introduce [self why-preset]
+    (setv table (Table.grid :padding #(0 2)))
+    (.add-column table :no-wrap True)
+    (.add-column table)
+    (for [[name fact] (facts self.run why-preset)]
+      (if self.console.is-terminal
+        (.add-row table name fact)
+        (.print self.console f"{name :<9} {fact}" :markup False)))
+    (when self.console.is-terminal
+      (.print self.console table)))
+
+  (defn __enter__ [self]
+    (.start self.progress)
+    (setv self.task (.add-task self.progress "train" :total (* self.run.train.max-iters
+                                                               self.tokens-a-step)
+                               :completed self.run.tokens
+                               :step self.run.step :loss "-"))
+    self)
+
+  (defn __exit__ [self #* why]
+    (.stop self.progress))
+
+  (defn [property] tokens-a-step [self]
+    (tokens-a-step self.run))
+
+  (defn told [self run]
+    (.update self.progress self.task :completed run.tokens :step f"{run.step :,}"
+             :loss (if (is run.loss None) "-" f"{run.loss :.4f}")))
+
+  (defn judged [self run row]
+    (when (= self.rows 0)
+      (.print self.console
+        "   step  train loss  val loss        lr   tokens/s     time"))
+    (setv self.rows (+ self.rows 1)
+          speed (if run.seconds f"{(/ run.tokens run.seconds) :,.0f}" "-")
+          error (get row "val_error")
+          best (= run.best {"val_loss" (get row "val_loss")  "step" run.step}))
+    (.print self.console
+      (+ f"{run.step :>7,}  {(get row "train_loss") :>10.4f}  {(get row "val_loss") :>8.4f}  "
+         f"{(get row "lr") :>8.1e}  {speed :>9}  {(clock run.seconds) :>7}"
+         (if error f"  ± {error :.4f}" "")
+         (if best "  best" "")))
+    (when (is-not self.task None)
+      (.told self run))))
+
+(defn clock [seconds]
+  "Seconds as a person reads them  ; (clock 75.2) => '1:15'"
+  f"{(// (int seconds) 60)}:{(% (int seconds) 60) :02d}")

@@ -1,0 +1,140 @@
+"Going on with a run: what its folder holds is checked before it is believed.
+
+A run goes on with the text, the model and the draws that it was begun with; the rest may change."
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  dataclasses [asdict replace]
+         hashlib
+         json
+         math [inf]
+         pathlib [Path]
+         nanogpt-hy.config [check-keys GPTConfig option-name read-config TrainConfig]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
+         nanogpt-hy.lab.data.corpus [decode-text read-corpus]
+         nanogpt-hy.lab.files [read-bytes short write-atomic]
+         nanogpt-hy.lab.training.session [preset-of write-config]
+         nanogpt-hy.lab.data.tokenizers [tokenizer-from]
+         nanogpt-hy.lab.training.trainer [restore Run])
+
+;; What may not differ
+
+(defn check-same [asked saved]
+  "RequestError that names where two dicts of settings differ."
+  (setv differ (lfor  [name value] (.items asked)
+                      :if (!= value (.get saved name))
+                      f"{(option-name name)} was {(.get saved name)}, not {value}"))
+  (when differ
+    (raise (RequestError (+ f"cannot resume with other settings: {(.join "; " differ)}: "
+                            "leave that out, or begin a new run without --resume")))))
+
+(defn marks-of [text]
+  "file name or Corpus -> its path, its file's sha256, how many characters it has."
+  (when (not (isinstance text str))
+    (return [text.path text.sha256 text.characters]))
+  (setv data (read-bytes text))
+  [text (.hexdigest (hashlib.sha256 data)) (len (decode-text data text))])
+
+(defn check-same-text [text folder data]
+  "RequestError if TEXT is not the one that the run in FOLDER was trained on, as its DATA say."
+  (setv [path sha256 characters] (marks-of text))
+  (when (!= sha256 (.get data "sha256"))
+    (raise (RequestError
+      (+ f"cannot resume with another text: {folder} was trained on {(.get data "path")} "
+         f"({(.get data "characters")} characters), and {path} ({characters}) is not the same: "
+         "give that text, or begin a new run without --resume")))))
+
+(defn check-same-tokenizer [spec state]
+  "RequestError if SPEC, as --tokenizer has it, asks for another kind than STATE is of."
+  (setv asked (get (.split (or spec "") ":") 0)
+        kind  (.get state "kind"))
+  (when (in asked (- #{"char" "byte" "bpe"} #{kind}))
+    (raise (RequestError (+ f"cannot resume with another tokenizer: --tokenizer was {kind}, not "
+                            f"{spec}: leave it out, or begin a new run without --resume")))))
+
+;; What a stranger may have written
+
+(defn check-progress [path found]
+  "RequestError if FOUND, which the checkpoint PATH says of the run's progress, cannot be true."
+  (defn number [value [least (- inf)]]
+    (and (in (type value) [int float]) (<= least value)))
+  (setv best (when (isinstance found dict) (.get found "best")))
+  (unless (and (isinstance best dict)
+               (all (gfor  key ["tokens" "seconds" "stale"]  (number (.get found key) 0)))
+               (number (.get found "evaluated") -1)
+               (or (is (.get found "loss" 0) None) (number (.get found "loss")))
+               (or (= best {"val_loss" None  "step" None})
+                   (and (number (.get best "val_loss")) (number (.get best "step") 0))))
+    (raise (RequestError
+      f"{path} cannot be resumed, its record of the run is damaged: train anew without --resume"))))
+
+(defn check-moments [run tensors step]
+  "ValueError if the optimizer's memory among TENSORS, of some STEPs, does not fit RUN's weights."
+  (setv weights (lfor  group run.optimizer.adamw.param-groups  w (get group "params")  w)
+        found {})
+  (for [[name t] (.items tensors)  :if (.startswith name "optimizer.")]
+    (setv [_ place kind] (.split name "."))
+    (setv (get (.setdefault found (int place) {}) kind) (tuple t.shape)))
+  (for [[place shapes] (.items found)]
+    (setv shape (tuple (. (get weights place) shape)))
+    (when (!= shapes {"step" #()  "exp_avg" shape  "exp_avg_sq" shape})
+      (raise (ValueError f"the optimizer's memory of weight {place} does not fit it"))))
+  (when (and step (not found))
+    (raise (ValueError "the optimizer's memory is missing"))))
+
+;; On it goes
+
+(defn resume-run [text * folder [stage None] [preset-name None] [tokenizer None] [file {}]
+                  #** options]
+  "The Run in FOLDER, where it was saved last. Options of training may change, the text, the model
+  and the draws may not. The command that began the run asks for what there is already."
+  (setv path (/ (Path folder) "last.safetensors"))
+  (unless (.exists path)
+    (raise (RequestError
+      f"{folder} holds no run to resume (no last.safetensors): leave out --resume")))
+  (setv [tensors meta] (load-checkpoint path)
+        data (get meta "data"))
+  (check-progress path (.get meta "progress"))
+  (check-same-text text folder data)
+  (check-same-tokenizer tokenizer (get meta "tokenizer"))
+  (setv config (read-config GPTConfig (get meta "config") f"{path}")
+        train (read-config TrainConfig (get meta "train") f"{path}")
+        begun (get meta "stage")
+        preset-layer (if preset-name (preset-of preset-name begun) {})
+        asked (| preset-layer file (check-keys "the request" options))
+        fixed #{"seed" "draws" #* (asdict config)})
+  (check-same (| (if stage {"stage" stage} {}) (dfor  k asked  :if (in k fixed)  k (get asked k)))
+              {"stage" begun  #** (asdict train)  #** (asdict config)})
+  (setv train (replace train #** (dfor  [k v] (.items asked)  :if (in k (asdict train))  k v))
+        corpus (if (isinstance text str)
+                 (read-corpus text :tokenizer (tokenizer-from (get meta "tokenizer")
+                                                    :vocab-size config.vocab-size
+                                                    :source f"{path}"))
+                 text)
+        run (Run corpus config train :stage begun :folder folder))
+  (try
+    (check-moments run tensors (get meta "step"))
+    (restore run tensors (get meta "step") (.get meta "progress"))
+    (except [e [KeyError TypeError ValueError RuntimeError IndexError AttributeError]]
+      (raise (RequestError
+        (+ f"{path} cannot be resumed, its record of the run is damaged ({(short (str e))}): "
+           "train anew without --resume")) :from e)))
+  (forget-after run)
+  (write-config run)
+  run)
+
+(defn forget-after [run]
+  "Take out of metrics.jsonl what was written after the checkpoint that RUN goes on from."
+  (setv path (/ run.folder "metrics.jsonl")
+        kept [])
+  (when (.exists path)
+    (for [line (.splitlines (.read-text path :encoding "utf-8" :errors "replace"))]
+      (try
+        (setv row (json.loads line))
+        (except [ValueError]                     ; half a line, from a run that was killed
+          (continue)))
+      (when (and (isinstance row dict) (!= (.get row "event") "end")
+                 (isinstance (.get row "step" 0) int) (<= (.get row "step" 0) run.evaluated))
+        (.append kept line)))
+    (write-atomic path (.join "" (gfor  line kept  (+ line "\n"))))))

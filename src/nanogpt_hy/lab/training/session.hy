@@ -1,0 +1,191 @@
+"A training session: from a request to a run in its folder, and to its end (resuming: resume.hy)."
+
+(import  contextlib [contextmanager]
+         dataclasses [asdict replace]
+         math [log]
+         pathlib [Path]
+         re
+         signal
+         tomlkit
+         nanogpt-hy.config [configs check-keys FIELDS option-name preset]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.ladder [find-stage]
+         nanogpt-hy.lab.checkpoints.checkpoint [load-weights]
+         nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.data.counting [count-loss]
+         nanogpt-hy.lab.training.device [choose-device]
+         nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
+         nanogpt-hy.lab.files [read-toml write-atomic]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.training.trainer [eval-iters judge log-metrics Run save steps])
+
+(setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
+      RUNS          "runs")
+
+;; What is asked for
+
+(defn read-settings [path]
+  "-> dict: the hyperparameters in the TOML file PATH."
+  (check-keys f"{path}" (read-toml path)))
+
+(defn default-preset [corpus device]
+  "The preset that fits the text and the machine, and why."
+  (cond
+    (<= corpus.tokenizer.vocab-size TINY-ALPHABET)
+      ["ab" f"the text has only {corpus.tokenizer.vocab-size} distinct tokens"]
+    (= (. (get (choose-device device) 0) type) "cuda")
+      ["shakespeare-gpu" "there is a GPU"]
+    True
+      ["shakespeare-cpu" "there is no GPU"]))
+
+(defn default-stage [preset-name]
+  "What is trained where no stage is named: the fast GPT, and the course's for the lecture's runs."
+  (if (= preset-name "lecture") "gpt" "fast"))
+
+(defn preset-of [name stage]
+  "The values of the preset NAME; of the lecture's also what STAGE's published run had different."
+  (| (preset name) (if (= name "lecture") (. (find-stage stage) lecture) {})))
+
+(defn new-run [text * [stage None] [preset-name None] [file {}] [tokenizer "char"] [folder None]
+               #** options]
+  "A Run on the file TEXT: the defaults, overlaid by the preset, FILE (a dict) and OPTIONS."
+  (setv corpus (if (isinstance text str) (read-corpus text :tokenizer tokenizer) text)
+        options (check-keys "the request" options)
+        device (.get options "device" (.get file "device" "auto"))
+        name (or preset-name (get (default-preset corpus device) 0))
+        stage (or stage (default-stage name))
+        [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) file options))
+  (Run corpus config train :stage stage :folder folder))
+
+;; Its folder
+
+(defn free-folder [text]
+  "runs/NAME, where NAME is the text's, with a number behind it if that is taken."
+  (setv stem (or (re.sub r"[^\w.-]+" "-" (. (Path text) stem)) "run")
+        folder (/ (Path RUNS) stem)
+        number 2)
+  (while (.exists folder)
+    (setv folder (/ (Path RUNS) f"{stem}-{number}")
+          number (+ number 1)))
+  folder)
+
+(defn claim-folder [folder]
+  "Make FOLDER; RequestError if it cannot be written to or holds a run already."
+  (setv folder (Path folder))
+  (for [name ["last" "best"]]
+    (when (.exists (/ folder f"{name}.safetensors"))
+      (raise (RequestError
+        f"{folder} holds a run already: go on with it by --resume, or choose another --out"))))
+  (try
+    (.mkdir folder :parents True :exist-ok True)
+    (setv probe (/ folder ".writable"))
+    (.write-bytes probe b"")
+    (.unlink probe)
+    (except [e OSError]
+      (raise (RequestError f"{folder} cannot be written to ({e.strerror}): choose another --out"))))
+  folder)
+
+(defn write-config [run]
+  "The run's config.toml: every hyperparameter as it was resolved, fit for --config."
+  (setv document (tomlkit.document))
+  (.add document (tomlkit.comment f"{run.stage} on {run.corpus.path}"))
+  (for [[name value] (.items (| (asdict run.config) (asdict run.train)))]
+    (when (and (in name FIELDS) (is-not value None))
+      (.add document name value)))
+  (write-atomic (/ run.folder "config.toml") (tomlkit.dumps document)))
+
+(defn begin [run]
+  "Give a new run its folder and what belongs there before the first step."
+  (claim-folder run.folder)
+  (write-config run)
+  (log-metrics run {"event" "start"  "stage" run.stage  "text" run.corpus.path
+                    "sha256" run.corpus.sha256  "parameters" (parameters run)})
+  run)
+
+;; From trained weights on
+
+(defn tuned-run [text checkpoint * [preset-name None] [file {}] [folder None] #** options]
+  "A new Run on TEXT that starts from the weights of CHECKPOINT: fine-tuning."
+  (setv trained (open-model checkpoint)
+        corpus (read-corpus text :tokenizer trained.tokenizer)
+        asked (| file (check-keys "the request" options))
+        name (or preset-name (get (default-preset corpus (.get asked "device" "auto")) 0))
+        shape (asdict trained.config))
+  (for [key (asdict trained.config)  :if (in key asked)]
+    (when (and (!= key "dropout") (!= (get asked key) (get shape key)))
+      (raise (RequestError (+ f"{trained.path} has {(option-name key)} {(get shape key)}, "
+                              f"not {(get asked key)}: leave it out with --init-from")))))
+  (setv [config train] (configs corpus.tokenizer.vocab-size (preset name) file options)
+        config (replace trained.config :dropout (.get asked "dropout" config.dropout))
+        run (Run corpus config train :stage (get trained.meta "stage") :folder folder))
+  (load-weights run.model (dfor  [k t] (.items (.state-dict trained.model))  f"model.{k}" t))
+  run)
+
+;; What it is about to do
+
+(defn parameters [run]
+  "The number of weights, shared ones counted once."
+  (sum (gfor  w (.parameters run.model)  (.numel w))))
+
+(defn yardsticks [run]
+  "-> dict of losses, in nats per token: of guessing, of counting pairs, and the floors, if known."
+  (setv corpus run.corpus
+        drawn (!= (eval-iters run) "all"))
+  {"guessing" (log corpus.tokenizer.vocab-size)
+   "bigram counts" (count-loss (.numpy corpus.train) (.numpy corpus.val)
+                               corpus.tokenizer.vocab-size 1)
+   "floor" (loss-floor corpus run.config.block-size :drawn drawn)
+   "floor here" (when (not drawn) (floor-here corpus run.config.block-size))})
+
+;; The whole of it
+
+(defn [contextmanager] polite-stop [run]
+  "Within, Ctrl-C and SIGTERM let the step be finished. A second one stops at once."
+  (defn ask [number frame]
+    (when run.stopping
+      (raise (KeyboardInterrupt)))
+    (setv run.stopping (. (signal.Signals number) name)))
+  (setv before {})
+  (for [number [signal.SIGINT signal.SIGTERM]]
+    (setv (get before number) (signal.signal number ask)))
+  (try
+    (yield)
+    (finally
+      (for [[number handler] (.items before)]
+        (signal.signal number handler)))))
+
+(defn finished [run]
+  "Why there is nothing more to do, or None."
+  (cond
+    (>= run.step run.train.max-iters) "all steps are done"
+    (and run.train.patience (>= run.stale run.train.patience))
+      f"no better validation loss in {run.stale} evaluations"
+    True None))
+
+(defn due [run]
+  "Whether an evaluation is to come before the next step."
+  (and (!= run.evaluated run.step)
+       (or (= 0 (% run.step run.train.eval-interval)) (finished run))))
+
+(defn until-next [run]
+  "Steps until the next evaluation."
+  (setv interval run.train.eval-interval)
+  (min (- interval (% run.step interval)) (- run.train.max-iters run.step)))
+
+(defn go [run * [told (fn [run])] [judged (fn [run row])]]
+  "Train RUN to its end; -> why it ended. TOLD hears of it a few times a second, JUDGED after each
+  evaluation."
+  (with [_ (polite-stop run)]
+    (while (not run.stopping)
+      (when (due run)
+        (judged run (judge run)))
+      (when (finished run)
+        (break))
+      (steps run (until-next run) :told told))
+    (setv end (or run.stopping (finished run)))
+    (when run.folder
+      (when run.stopping
+        (save run))
+      (log-metrics run {"event" "end"  "step" run.step  "why" end  "seconds" (round run.seconds 3)
+                        "best" run.best})))
+  end)

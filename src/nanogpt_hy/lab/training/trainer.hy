@@ -1,0 +1,311 @@
+"The long run: the course's train-step in a loop, with all that makes it safe to leave alone.
+
+A Run can be driven from a REPL, a few steps at a time, and looked at in between:
+
+  (setv run (new-run \"data/ab.txt\" :max-iters 500))
+  (steps run 100)
+  (evaluate run)
+  (setv other (fork run))              ; a copy that goes its own way
+  (save run)                           ; needs a folder: (new-run … :folder \"runs/mine\")"
+
+(eval-when-compile
+  (require hyrule [unless]
+           nanogpt-hy.notation [deflayer]))
+(import  contextlib [contextmanager]
+         dataclasses [asdict]
+         hashlib
+         json
+         math [isfinite]
+         os
+         pathlib [Path]
+         time [perf-counter]
+         torch
+         torch.nn :as nn
+         nanogpt-hy.course [draw-batch train-step]
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.ladder [build-model]
+         nanogpt-hy.lab.checkpoints.checkpoint [load-weights save-checkpoint]
+         nanogpt-hy.lab.data.corpus [check-block-size]
+         nanogpt-hy.lab.training.descent [Descent learning-rate-at]
+         nanogpt-hy.lab.training.device [choose-compile choose-device choose-dtype fit-threads
+                                         precision]
+         nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss])
+
+;; Randomness. The batches, the evaluations and the samples of a run have a generator each. First
+;; weights and dropout can draw from torch's default generator alone, so a run lends it its state.
+
+(defn named-generator [seed name]
+  "A generator for one purpose: other names, other draws, whatever the seed."
+  (setv digest (.digest (hashlib.sha256 (.encode f"{seed} {name}"))))
+  (.manual-seed (torch.Generator) (int.from-bytes (cut digest 7) "big")))
+
+(defn default-state [device]
+  "The states of torch's default generators that computing on DEVICE draws from."
+  (| {"cpu" (torch.get-rng-state)}
+     (if (= device.type "cuda") {"cuda" (torch.cuda.get-rng-state device)} {})))
+
+(defn set-default-state [state device]
+  (torch.set-rng-state (get state "cpu"))
+  (when (and (= device.type "cuda") (in "cuda" state))
+    (torch.cuda.set-rng-state (get state "cuda") device)))
+
+(defn [contextmanager] at-work [run]
+  "Within, torch's default generator is the run's own, and it has as many threads as suit the model;
+  outside, it is as if nothing had happened."
+  (setv outside (default-state run.device))
+  (set-default-state run.default-state run.device)
+  (try
+    (with [_ (fit-threads run.config)]
+      (yield))
+    (finally
+      (setv run.default-state (default-state run.device))
+      (set-default-state outside run.device))))
+
+;; The run
+
+(deflayer Forward [model device dtype scaler]
+  "(B T) -> (B T V): MODEL, computing in DTYPE; in float16 gradients are scaled up on their way in."
+  [model  model
+   device device
+   dtype  dtype
+   scaler scaler]
+  (forward [self ids]
+    (setv logits (.float (with [_ (precision self.device self.dtype)] (self.model ids))))
+    (when (and self.scaler logits.requires-grad)
+      (.register-hook logits self.scaler.scale))
+    logits))
+
+(defclass Run []
+  "A model in training: where it stands, and all that decides how it goes on."
+
+  (defn __init__ [self corpus config train * [stage "gpt"] [folder None]]
+    (check-block-size corpus config.block-size)
+    (setv self.corpus corpus  self.config config  self.train train  self.stage stage
+          self.folder (when folder (Path folder))
+          [self.device self.device-reason] (choose-device train.device)
+          [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device)
+          [self.compiled self.compile-reason] (choose-compile train.compile self.device)
+          self.step 0  self.tokens 0  self.seconds 0.0
+          self.loss None                   ; of the last step that was looked at
+          self.pending []                  ; losses of later steps, still on the device
+          self.evaluated -1                ; step of the last evaluation
+          self.best {"val_loss" None  "step" None}
+          self.stale 0                     ; evaluations since the best
+          self.stopping None               ; why the run is to stop before its end, if so
+          self.generators (dfor  name ["batches" "evaluation" "sampling"]
+                                 name (when (= train.draws "named")
+                                        (named-generator train.seed name))))
+    (when train.deterministic
+      (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")
+      (torch.use-deterministic-algorithms True))
+    (setv self.default-state (seeded-state train.seed self.device))
+    (with [_ (at-work self)]
+      (setv self.model (.to (build-model stage config :init train.init) self.device)
+            self.ahead (when (draws-ahead self) (fresh-batches self))))
+    (setv self.scaler (when (= self.dtype torch.float16) (torch.amp.GradScaler self.device.type))
+          self.optimizer (Descent self.model train :scaler self.scaler)
+          self.forward (Forward (if self.compiled (torch.compile self.model) self.model)
+                                self.device self.dtype self.scaler)))
+
+  (defn __repr__ [self]
+    f"<Run: {self.stage} on {self.corpus.path}, step {self.step} of {self.train.max-iters}>"))
+
+(defn seeded-state [seed device]
+  "The states of the default generators right after torch.manual_seed(SEED)."
+  (setv outside (default-state device))
+  (torch.manual-seed seed)
+  (setv state (default-state device))
+  (set-default-state outside device)
+  state)
+
+(defn draws-ahead [run]
+  "nanoGPT draws a batch before the evaluation that precedes its step; the lecture draws it after."
+  (and (= run.train.draws "published") (= run.stage "fast")))
+
+(defn fresh-batches [run]
+  "The batches of one step."
+  (lfor  _ (range run.train.gradient-accumulation-steps)
+    (draw-batch run.corpus.train :batch-size run.train.batch-size
+                :block-size run.config.block-size :generator (get run.generators "batches"))))
+
+(defn on-device [batches device]
+  "The same batches, where the model is."
+  (lfor  [x y] batches  [(.to x device) (.to y device)]))
+
+(defn one-step [run]
+  "Train one step. The loss stays on the device until somebody looks."
+  (setv batches (or run.ahead (fresh-batches run)))
+  (.set-rate run.optimizer (learning-rate-at run.train run.step))
+  (.append run.pending (train-step run.forward run.optimizer #* (on-device batches run.device)))
+  (setv run.ahead (when (draws-ahead run) (fresh-batches run))
+        run.step (+ run.step 1)
+        run.tokens (+ run.tokens (tokens-a-step run))))
+
+(defn tokens-a-step [run]
+  (* run.train.batch-size run.config.block-size run.train.gradient-accumulation-steps))
+
+(defn look [run]
+  "Bring the losses of the last steps home; WorkError if one of them is not finite."
+  (when run.pending
+    (setv losses (.tolist (torch.stack run.pending))
+          first-step (- run.step (len losses)))
+    (.clear run.pending)
+    (for [[i loss] (enumerate losses)]
+      (unless (isfinite loss)
+        (raise (WorkError (+ f"the loss of step {(+ first-step i)} is {loss}: training stopped"
+                             (if (and run.folder (>= run.evaluated 0))
+                               f", {run.folder} keeps the checkpoint of step {run.evaluated}" "")
+                             "; try a smaller --learning-rate or a --grad-clip")))))
+    (setv run.loss (get losses -1)))
+  run.loss)
+
+(defn steps [run count * [told None]]
+  "Train COUNT steps, fewer if the run is told to stop; -> the last loss. TOLD is called with the
+  run a few times a second."
+  (setv started (perf-counter)  spoken started)
+  (with [_ (at-work run)]
+    (for [_ (range count)]
+      (when run.stopping
+        (break))
+      (one-step run)
+      (setv now (perf-counter))
+      (when (> (- now spoken) 0.2)
+        (setv run.seconds (+ run.seconds (- now started))  started now  spoken now)
+        (look run)
+        (when told
+          (told run)))))
+  (setv run.seconds (+ run.seconds (- (perf-counter) started)))
+  (look run))
+
+;; Evaluation
+
+(defn eval-iters [run]
+  "Batches in the evaluation of a split, or all: all where that costs less than a quarter of the
+  training between two evaluations. A training step costs about three times its forward pass."
+  (setv chosen run.train.eval-iters
+        trained (* 3 (tokens-a-step run) run.train.eval-interval))
+  (cond
+    (!= chosen "auto") chosen
+    (<= (* 2 (len run.corpus.val)) (/ trained 4)) "all"
+    True 200))
+
+(defn batches-of [run ids]
+  "What the model is judged by on one part: batches of IDS. Of the training part as much as there is
+  of the validation part."
+  (setv count (eval-iters run)
+        every (max 1 (// (len ids) (len run.corpus.val))))
+  (if (= count "all")
+    (all-of run.corpus ids run.config.block-size :every every)
+    (drawn-batches ids count :batch-size run.train.batch-size :block-size run.config.block-size
+                   :generator (get run.generators "evaluation"))))
+
+(defn evaluate [run]
+  "-> the losses of both parts in nats per token, as metrics.jsonl has them. Changes nothing that is
+  trained."
+  (setv started (perf-counter))
+  (with [_ (at-work run)]
+    (defn loss-on [ids]
+      (mean-loss run.forward (batches-of run ids) :device run.device))
+    (setv [train-loss _]       (loss-on run.corpus.train)
+          [val-loss val-error] (loss-on run.corpus.val)))
+  {"event" "eval"  "step" run.step  "train_loss" train-loss  "val_loss" val-loss
+   "val_error" (if (= (eval-iters run) "all") 0.0 val-error)
+   "lr" (learning-rate-at run.train run.step)  "tokens" run.tokens
+   "seconds" (round run.seconds 3)  "eval_seconds" (round (- (perf-counter) started) 3)})
+
+(defn judge [run]
+  "Evaluate, remember whether that is the best so far, and save."
+  (setv row (evaluate run)
+        better (or (is (get run.best "val_loss") None)
+                   (< (get row "val_loss") (get run.best "val_loss"))))
+  (unless (isfinite (get row "val_loss"))
+    (raise (WorkError (+ f"the validation loss at step {run.step} is {(get row "val_loss")}: "
+                         "training stopped; try a smaller --learning-rate or a --grad-clip"))))
+  (setv run.evaluated run.step
+        run.stale (if better 0 (+ run.stale 1))
+        run.best (if better {"val_loss" (get row "val_loss")  "step" run.step} run.best))
+  (when run.folder
+    (log-metrics run row)
+    (when better
+      (save run "best"))
+    (save run "last"))
+  row)
+
+;; To the disk and back
+
+(defn state-tensors [run]
+  "-> dict of tensors: all that the next step depends on, beside the numbers of `progress`."
+  (setv generators (dfor  [name g] (.items run.generators)  :if g  name (.get-state g))
+        ahead (or run.ahead []))
+  (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
+     (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)
+     (dfor  [name s] (.items generators)  f"generator.{name}" s)
+     (dfor  [name s] (.items run.default-state)  f"generator.default.{name}" s)
+     (dfor  [i pair] (enumerate ahead)  [j part] (enumerate pair)  f"ahead.{i}.{j}" part)))
+
+(defn progress [run]
+  "-> JSON: where the run stands."
+  {"tokens" run.tokens  "seconds" run.seconds  "loss" run.loss  "evaluated" run.evaluated
+   "best" run.best  "stale" run.stale
+   "scaler" (when run.scaler (.state-dict run.scaler))})
+
+(defn run-meta [run]
+  "-> JSON: what a checkpoint says of itself."
+  (setv corpus run.corpus)
+  {"stage" run.stage  "config" (asdict run.config)  "train" (asdict run.train)
+   "tokenizer" (.state corpus.tokenizer)  "step" run.step
+   "losses" {"train" run.loss  "best" (get run.best "val_loss")}
+   "data" {"path" corpus.path  "sha256" corpus.sha256  "characters" corpus.characters
+           "train_tokens" (len corpus.train)  "val_tokens" (len corpus.val)
+           "starts" corpus.starts}
+   "progress" (progress run)})
+
+(defn save [run [name "last"]]
+  "Write NAME.safetensors into the run's folder; `last` can be resumed, `best` holds the weights."
+  (unless run.folder
+    (raise (RequestError "this run has no folder to save in: make it with :folder \"runs/NAME\"")))
+  (look run)
+  (setv tensors (state-tensors run))
+  (save-checkpoint (/ run.folder f"{name}.safetensors")
+                   (if (= name "last")
+                     tensors
+                     (dfor  [key t] (.items tensors)  :if (.startswith key "model.")  key t))
+                   (run-meta run)))
+
+(defn restore [run tensors step progress]
+  "Put RUN where another stood: state TENSORS, STEP and PROGRESS as the functions above give them."
+  (defn under [prefix]
+    (dfor  [key t] (.items tensors)  :if (.startswith key prefix)  (.removeprefix key prefix) t))
+  (load-weights run.model tensors)
+  (.restore run.optimizer (under "optimizer."))
+  (for [[name generator] (.items run.generators)  :if generator]
+    (.set-state generator (get tensors f"generator.{name}")))
+  (setv ahead (under "ahead.")
+        run.default-state (under "generator.default.")
+        run.ahead (or (lfor  i (range (// (len ahead) 2))
+                        [(get ahead f"{i}.0") (get ahead f"{i}.1")])
+                      None)
+        run.step step)
+  (for [name ["tokens" "seconds" "loss" "evaluated" "best" "stale"]]
+    (setattr run name (get progress name)))
+  (when (and run.scaler (get progress "scaler"))
+    (.load-state-dict run.scaler (get progress "scaler"))))
+
+(defn fork [run]
+  "A copy of RUN that goes its own way and writes nothing."
+  (setv copy (Run run.corpus run.config run.train :stage run.stage))
+  (restore copy
+           (dfor  [name t] (.items (state-tensors run))  name (.clone t))
+           run.step
+           (json.loads (json.dumps (progress run))))
+  copy)
+
+(defn log-metrics [run row]
+  "Append ROW to the run's metrics.jsonl."
+  (setv path (/ run.folder "metrics.jsonl"))
+  (try
+    (with [file (open path "a" :encoding "utf-8")]
+      (.write file (+ (json.dumps row) "\n")))
+    (except [e OSError]
+      (raise (WorkError (+ f"cannot write {path} ({e.strerror}): "
+                           "free some space, or use a folder that you may write to"))))))
