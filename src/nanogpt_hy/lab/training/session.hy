@@ -9,6 +9,7 @@
          tomlkit
          nanogpt-hy.config [configs check-keys FIELDS option-name preset]
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.fast [parameters-count]
          nanogpt-hy.ladder [find-stage]
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights]
          nanogpt-hy.lab.data.corpus [read-corpus]
@@ -124,8 +125,8 @@
 ;; What it is about to do
 
 (defn parameters [run]
-  "The number of weights, shared ones counted once."
-  (sum (gfor  w (.parameters run.model)  (.numel w))))
+  "How many numbers the model of RUN learns."
+  (parameters-count run.model))
 
 (defn yardsticks [run]
   "-> dict of losses, in nats per token: of guessing, of counting pairs, and the floors, if known."
