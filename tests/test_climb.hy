@@ -84,7 +84,8 @@
   (assert (= lecture.config.scale "head-size"))         ; no slip,
   (assert (= lecture.train.init "auto"))                ; and the stages' own first weights
   (assert (= (. (shape "prose.txt" :scale "n-embd") config scale) "n-embd"))
-  (assert (= (. (shape "prose.txt" :preset-name "ab" :file {"max_iters" 9}) train max-iters) 9)))
+  (setv short (shape "prose.txt" :preset-name "ab" :settings {"max_iters" 9}))
+  (assert (= short.train.max-iters 9)))
 
 (defn [(pytest.mark.parametrize #("request_" "words")
          [#({"stages" "bigram,haed"}                "did you mean head")

@@ -172,7 +172,7 @@
   (assert (= (get data "yardsticks") {})))
 
 (defn test-metrics-are-read-with-suspicion [tmp-path]
-  (with [_ (refused "no metrics.jsonl")] (loss-curve tmp-path))
+  (with [_ (refused "was not trained here")] (loss-curve tmp-path))
   (setv path (/ tmp-path "metrics.jsonl")
         row "{\"event\": \"eval\", \"step\": 0, \"train_loss\": 1, \"val_loss\": 2}")
   (.write-text path (+ row "\nnonsense\n[1]\n" (* "[" 5000) "\n{\"event\": \"ev"))

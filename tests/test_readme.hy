@@ -3,6 +3,7 @@
 (import  ast
          re
          shlex
+         shutil
          pytest
          hy
          nanogpt-hy.cli [app]
@@ -56,8 +57,9 @@
   (for [path (.glob (/ root "src" "nanogpt_hy" "course") "s*.hy")]
     (assert (in path.name text))))
 
-(defn test-the-code-runs [root monkeypatch]
-  (monkeypatch.chdir root)
+(defn test-the-code-runs [root tmp-path monkeypatch]
+  (shutil.copytree (/ root "data") (/ tmp-path "data"))
+  (monkeypatch.chdir tmp-path)
   (setv [_ greeting driving] (blocks root "hy"))
   (for [block [greeting (.replace driving "500" "5")]]
     (hy.eval (hy.read-many block) {"__name__" "readme"})))

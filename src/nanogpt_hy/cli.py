@@ -440,7 +440,8 @@ def handmade(
 
 @app.command
 def inspect(
-    what: Literal["attention", "next", "positions", "loss", "embeddings", "chain", "truth"],
+    what: Literal["attention", "next", "positions", "loss", "embeddings", "chain", "truth"]
+    | None = None,
     /,
     *,
     ckpt: Path | None = None,

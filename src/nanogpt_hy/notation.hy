@@ -6,8 +6,9 @@
    …]
   (forward [self x] …))
 
-is a torch module. It saves writing `super().__init__()` and the `self.` of the parts, nothing else:
-the parts are made in the order written, and in that order they draw their random weights.
+is a torch module, in a file that has imported torch.nn as nn. It saves writing `super().__init__()`
+and the `self.` of the parts, nothing else: the parts are made in the order written, and in that
+order they draw their random weights.
 
 (shapes FORM) is FORM, and prints the shape, dtype and range of every part of it.
 (traced FORM) gives the same as data: a tuple of the rows and FORM's value."
@@ -25,6 +26,7 @@ the parts are made in the order written, and in that order they draw their rando
      ~@(gfor method methods `(defn ~@method))))
 
 ;; These two are for looking. How a form is rewritten so that it can be looked at is in tracing.hy.
+;; Hy gives its compiler to a macro whose first parameter has this name.
 
 (defmacro shapes [_hy_compiler form]
   "Evaluate FORM, each part of it once; print what every part is; the value is FORM's own."

@@ -17,39 +17,34 @@
          nanogpt-hy.lab.training.report [clock console Report]
          nanogpt-hy.lab.sampler [explain-texts sample-texts Settings]
          nanogpt-hy.lab.training.resume [resume-run]
-         nanogpt-hy.lab.training.session [begin default-preset free-folder go new-run read-settings
-                                          RUNS tuned-run]
+         nanogpt-hy.lab.training.session [begin chosen-preset EXIT-CODES free-folder go new-run
+                                          read-settings RUNS tuned-run]
          nanogpt-hy.lab.checkpoints.trained [open-model])
-
-(setv EXIT-CODES {"SIGINT" 130  "SIGTERM" 143})      ; as shells count them: 128 and the signal
 
 ;; train
 
 (defn open-run [text * stage preset config tokenizer out resume init-from options]
   "-> Run, and why it has its hyperparameters, in words."
-  (setv file (if config (read-settings config) {}))
+  (setv settings (if config (read-settings config) {}))
   (when (and resume init-from)
     (raise (RequestError "--resume goes on with a run, --init-from begins one: give one of them")))
-  (for [[name given] [["--stage" stage] ["--tokenizer" tokenizer]]]
-    (when (and init-from given)
-      (raise (RequestError f"--init-from brings its own {name}: leave that out"))))
-  (cond
-    resume (do
-      (setv folder (or out (. (newest-checkpoint RUNS) parent)))
-      [(resume-run text :folder folder :stage stage :preset-name preset :tokenizer tokenizer
-                   :file file #** options)
-       "as the run was begun"])
-    init-from
-      [(tuned-run text init-from :preset-name preset :file file :folder (or out (free-folder text))
-                  #** options)
-       f"weights from {init-from}"]
-    True (do
-      (setv corpus (read-corpus text :tokenizer (or tokenizer "char"))
-            device (.get options "device" (.get file "device" "auto"))
-            [name why] (if preset [preset "asked for"] (default-preset corpus device)))
-      [(new-run corpus :stage stage :preset-name name :file file
-                :folder (or out (free-folder text)) #** options)
-       f"{name} ({why})"])))
+  (for [[option value] [["--stage" stage] ["--tokenizer" tokenizer]]]
+    (when (and init-from value)
+      (raise (RequestError f"--init-from brings its own {option}: leave that out"))))
+  (when resume
+    (setv folder (or out (. (newest-checkpoint RUNS :names ["last"]) parent)))
+    (return [(resume-run text :folder folder :stage stage :preset-name preset :tokenizer tokenizer
+                         :settings settings #** options)
+             "as the run was begun"]))
+  (setv trained (when init-from (open-model init-from))
+        corpus (read-corpus text :tokenizer (if trained trained.tokenizer (or tokenizer "char")))
+        [name why] (chosen-preset corpus preset (| settings options))
+        folder (or out (free-folder text)))
+  (if trained
+    [(tuned-run corpus trained :preset-name name :settings settings :folder folder #** options)
+     f"{name} ({why}), weights from {init-from}"]
+    [(new-run corpus :stage stage :preset-name name :settings settings :folder folder #** options)
+     f"{name} ({why})"]))
 
 (defn train [text #** request]
   "`nanogpt-hy train`: train on TEXT as the REQUEST (see open-run) says; -> exit code."
@@ -64,8 +59,8 @@
   (setv say (. (console) print)
         folder (shlex.quote (str run.folder)))
   (when run.stopping
-    (say f"\n{run.stopping}: saved at step {run.step :,}. Go on with:\n  {(resume-command run)}"
-         :markup False)
+    (say (+ f"\nstopped by {run.stopping}: saved at step {run.step :,}. Go on with:\n  "
+            (resume-command run)) :markup False)
     (return (get EXIT-CODES run.stopping)))
   (say (+ f"\n{end}, {(clock run.seconds)} of training; the best validation loss is "
           f"{(get run.best "val_loss") :.4f}, at step {(get run.best "step") :,}") :markup False)
@@ -117,7 +112,8 @@
   (setv data (get trained.meta "data")
         path (or text (.get data "path")))
   (unless (and path (isinstance path str))
-    (raise (RequestError f"{trained.path} does not say on what it was trained: name a text")))
+    (raise (RequestError (+ f"{trained.path} does not say on what it was trained: "
+                            "name a text, or another --ckpt"))))
   (unless (os.path.exists path)
     (setv which (if text "" f", on which {trained.path} was trained"))
     (raise (RequestError f"there is no file {path}{which}: name a text")))
@@ -155,5 +151,5 @@
       (unless (is (get found "floor") None)
         (setv here (get found "floor_here"))
         (print f"floor       {(get found "floor") :.4f} is what the text's chain leaves to chance"
-               (if here f"; in this text {here :.4f}" "") :sep ""))))
+               (if here f"; in this validation part {here :.4f}" "") :sep ""))))
   0)

@@ -39,9 +39,9 @@ and metadata are checked before any weight is read, sizes before memory is asked
     True
     (refuse f"the checkpoint {path}" "does not exist" "check the name, or train first")))
 
-(defn newest-checkpoint [[runs-dir "runs"]]
-  "folder of runs -> Path: the checkpoint of the run that wrote one last."
-  (setv files (lfor name ["best" "last"]
+(defn newest-checkpoint [[runs-dir "runs"] * [names ["best" "last"]]]
+  "folder of runs -> Path: the checkpoint of the run that wrote one last, of those with such NAMES."
+  (setv files (lfor name names
                     file (.glob (Path runs-dir) f"*/{name}.safetensors")
                     file))
   (unless files

@@ -59,7 +59,7 @@
   (setv data (read-bytes path)
         text (decode-text data path))
   (when (not text)
-    (raise (RequestError f"{path} is empty: there is nothing to learn from")))
+    (raise (RequestError f"{path} is empty: name a text with something in it")))
   (setv parts (split-text text)
         tokenizer (if (isinstance tokenizer str) (make-tokenizer tokenizer text) tokenizer))
   (known-text tokenizer text f"{path}" WAY-OUT)

@@ -153,9 +153,15 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
 
 (defn inspect [what * [ckpt None] [baby False] [as-json False] [png None] [svg None] [html None]
                #** options]
-  "`nanogpt-hy inspect WHAT`: -> exit code. OPTIONS: see OPTIONS; None is as if left out."
+  "`nanogpt-hy inspect WHAT`: -> exit code. OPTIONS: see OPTIONS; None is as if left out. A page has
+  all that can be shown, whatever WHAT is."
   (setv request (dfor  [k v] (.items options)  :if (not-in v [None False])  k v)
         files (dfor  [k v] [["png" png] ["svg" svg] ["html" html]]  :if v  k v))
+  (unless what
+    (when (or as-json (!= (list files) ["html"]))
+      (raise (RequestError (+ f"inspect needs WHAT, one of {(.join ", " SHOWERS)}: "
+                              "only --html has room for all"))))
+    (setv what "attention"))
   (check-options what [#* request #* files])
   (check-names files)
   (setv trained (opened ckpt baby))

@@ -119,7 +119,7 @@
   (setv folder (Path folder)
         path (/ folder "metrics.jsonl"))
   (unless (.exists path)
-    (raise (RequestError f"{folder} has no metrics.jsonl: name a run's folder, --ckpt runs/NAME")))
+    (raise (RequestError f"{folder} was not trained here: name a trained run, --ckpt runs/NAME")))
   (setv rows (evaluations path))
   (unless rows
     (raise (RequestError f"{path} has no evaluation yet: train on")))

@@ -25,7 +25,7 @@ next context: a Markov chain, of which everything can be computed. The idea is A
   (when (> (* T (np.log2 (max V 1))) (np.log2 MOST-STATES))
     (raise (RequestError (+ f"{name} has {V} tokens and block size {T}: {V}^{T} contexts are more "
                             f"than the {MOST-STATES :,} that a machine may have: train one with "
-                            f"--block-size {largest} or less")))))
+                            f"--block-size {largest} or less, or see --baby")))))
 
 (defn contexts-of [V T]
   "ints -> [(N t)]: for each length t from 1 to T all V^t contexts, in order."

@@ -63,7 +63,12 @@ Nothing is imported to find a piece, so this loads no torch."
 
 (defn unknown [name]
   "The error for a NAME that nothing has."
-  (setv near (get-close-matches name (public-names) 1 0.6))
+  (setv steps  (dfor  path (module-paths)
+                      :setv found (re.fullmatch r"(s\d\d)_(\w+)" path.stem)  :if found
+                      (.replace (get found 2) "_" "-") (get found 1))
+        stages (dfor  stage (get (stage-table) 1)  stage f"stage.{stage}")
+        near   (or (lfor  names [stages steps]  :if (in name names)  (get names name))
+                   (get-close-matches name (public-names) 1 0.6)))
   (RequestError (+ f"there is no {name !r} to show; "
                    (if near
                        f"did you mean {(get near 0)}?"
@@ -145,14 +150,17 @@ Nothing is imported to find a piece, so this loads no torch."
   (raise (RequestError (+ f"{piece.name} has no method {name} of its own; "
                           (if names (nearest name names) "it has none")))))
 
+(defn stage-table []
+  "-> Piece, {name: [key value]}: the ladder's table, as it is written."
+  (setv piece (find-piece "ladder.STAGES")
+        [form] piece.forms)
+  [piece (dfor  [key value] (in-pairs (get form 2))  (str key) [key value])])
+
 (defn stage-piece [name]
   "A line of the ladder's table, by the stage's name."
-  (setv piece (find-piece "ladder.STAGES")
-        [form] piece.forms
-        table (get form 2)
-        stages (dfor  [key value] (in-pairs table)  (str key) [key value]))
+  (setv [piece stages] (stage-table))
   (when (not-in name stages)
-    (raise (RequestError f"there is no stage {name !r}; {(nearest name (list stages))}")))
+    (raise (RequestError f"there is no stage {name}: {(nearest name (list stages))}")))
   (setv [key value] (get stages name)
         above (comment-lines piece.text))
   (Piece f"stage {name}" piece.path

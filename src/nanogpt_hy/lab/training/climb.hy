@@ -27,7 +27,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.lab.training.evaluation [all-of by-line loss-floor mean-loss]
          nanogpt-hy.lab.data.markov [floor]
          nanogpt-hy.lab.training.report [clock console]
-         nanogpt-hy.lab.training.session [default-preset polite-stop read-settings RUNS]
+         nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES polite-stop
+                                          read-settings RUNS]
          nanogpt-hy.lab.training.trainer [at-work Run steps])
 
 (setv RUNGS    (lfor  name STAGES  :if (!= name "fast")  name)     ; fast is no step of the lecture
@@ -58,14 +59,15 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
     (raise (RequestError "--stages names no stage: say for example --stages bigram,head,gpt")))
   (lfor  name STAGES  :if (in name asked)  name))
 
-(defn climb-preset [corpus device]
+(defn climb-preset [corpus asked]
   "The preset for a text where none is asked for: sizes that many models can be trained in."
-  (if (= "ab" (get (default-preset corpus device) 0)) "ab" "lecture"))
+  (if (= "ab" (get (chosen-preset corpus None asked) 0)) "ab" "lecture"))
 
-(defn rungs [corpus stages * [seeds 3] [max-steps None] [preset-name None] [file {}] #** options]
+(defn rungs [corpus stages
+             * [seeds 3] [max-steps None] [preset-name None] [settings {}] #** options]
   "-> Rungs, stage by stage: what is trained on CORPUS, each with the same hyperparameters."
-  (setv given (| file (check-keys "the request" options))
-        values (preset (or preset-name (climb-preset corpus (.get given "device" "auto"))))
+  (setv given (| settings (check-keys "the request" options))
+        values (preset (or preset-name (climb-preset corpus given)))
         most (.get given "max_iters" (min STEPS (get values "max_iters")))
         many (if (is max-steps None) most max-steps)
         [config train] (configs corpus.tokenizer.vocab-size values OWN given {"max_iters" many})
@@ -130,12 +132,12 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 ;;; The work
 
 (defn climbed [rung corpus * [told None]]
-  "-> the result of RUNG, or None if it was interrupted."
+  "-> the result of RUNG; KeyboardInterrupt with the signal's name if it was stopped."
   (setv run (Run corpus rung.config rung.train :stage rung.stage))
   (with [_ (polite-stop run)]
     (steps run rung.train.max-iters :told told))
   (when run.stopping
-    (return None))
+    (raise (KeyboardInterrupt run.stopping)))
   (setv batches (all-of corpus corpus.val rung.config.block-size)
         [loss _] (with [_ (at-work run)] (mean-loss run.forward batches :device run.device)))
   {"key" (rung-key rung corpus)  "stage" rung.stage  "seed" rung.train.seed  "loss" loss
@@ -156,13 +158,13 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   seconds)
 
 (defn climb [all corpus path]
-  "Rungs -> results, one for each, or None if interrupted. Progress goes to stderr."
+  "Rungs -> results, one for each. Progress goes to stderr."
   (setv results (read-results path)
         keys (lfor  rung all  (rung-key rung corpus))
         todo (lfor  [rung key] (zip all keys)  :if (not-in key results)  rung)
         out (console))
   (announce out all todo corpus path)
-  (with [bar (Progress (TextColumn "{task.description:<22}") (BarColumn) (TimeRemainingColumn)
+  (with [bar (Progress (TextColumn "{task.description:<24}") (BarColumn) (TimeRemainingColumn)
                        :console out :transient True :disable (not out.is-terminal))]
     (setv task (.add-task bar "" :total (sum (gfor  rung todo  rung.train.max-iters)))
           done 0)
@@ -171,12 +173,10 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
       (defn told [run]
         (.update bar task :completed (+ done run.step) :description name))
       (setv row (climbed rung corpus :told told))
-      (when (is row None)
-        (return None))
       (keep-result path row)
       (setv (get results (get row "key")) row
             done (+ done rung.train.max-iters))
-      (.print out f"{name :<22}  loss {(get row "loss") :.4f}  {(clock (get row "seconds"))}")))
+      (.print out f"{name :<24}  loss {(get row "loss") :.4f}  {(clock (get row "seconds"))}")))
   (lfor  key keys  (get results key)))
 
 (defn announce [out all todo corpus path]
@@ -378,21 +378,21 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (setv names (chosen-stages stages)
         corpus (read-corpus text :tokenizer tokenizer)
         all (rungs corpus names :seeds seeds :max-steps max-steps :preset-name preset-name
-                   :file (if config (read-settings config) {}) #** options)
+                   :settings (if config (read-settings config) {}) #** options)
         path (/ (Path (or out (results-folder text))) "results.jsonl"))
   (try
     (setv results (climb all corpus path))
-    (except [KeyboardInterrupt]
-      (setv results None)))
-  (when (is results None)
-    (.print (console) f"interrupted: what is done is in {path}, and the same command goes on"
-            :markup False)
-    (return 130))
+    (except [stop KeyboardInterrupt]
+      (setv by (if stop.args (get stop.args 0) "SIGINT"))
+      (.print (console) f"stopped by {by}: what is done is in {path}, the same command goes on"
+              :markup False)
+      (return (get EXIT-CODES by))))
   (setv found (summary corpus all results))
   (if as-json
     (print (json.dumps found :indent 2))
     (print-comparison found (Console :highlight False :width (if (.isatty sys.stdout) None 80))))
   (for [picture pictures]
     (import nanogpt-hy.lab.pictures.plots [save-figure])
-    (save-figure (draw-comparison found) picture))
+    (save-figure (draw-comparison found) picture)
+    (.print (console) f"wrote {picture}" :markup False))
   0)

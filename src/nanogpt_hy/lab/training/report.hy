@@ -9,6 +9,9 @@
          nanogpt-hy.lab.training.session [parameters yardsticks]
          nanogpt-hy.lab.training.trainer [eval-iters tokens-a-step])
 
+;; The stages that all of the sizes shape; those before have no layers, or no heads.
+(setv SHAPED ["blocks" "residual" "layer-norm" "dropout" "gpt" "fast"])
+
 (defn console []
   "Where progress goes: data have stdout to themselves."
   (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))))
@@ -24,8 +27,9 @@
   (+ [["text" (+ f"{corpus.path}: {corpus.characters :,} characters, "
                  f"{corpus.tokenizer.vocab-size :,} distinct tokens; "
                  f"{(len corpus.train) :,} to learn from, {(len corpus.val) :,} to judge by")]
-      ["model" (+ f"stage {run.stage}: {(parameters run) :,} parameters, {c.n-layer} layers, "
-                  f"{c.n-head} heads, {c.n-embd} channels, context {c.block-size}")]
+      ["model" (+ f"stage {run.stage}: {(parameters run) :,} parameters, context {c.block-size}"
+                 (if (in run.stage SHAPED)
+                   f", {c.n-layer} layers, {c.n-head} heads, {c.n-embd} channels" ""))]
       ["preset" why-preset]
       ["training" (+ f"{run.train.max-iters :,} steps of {(tokens-a-step run) :,} tokens; every "
                      f"{run.train.eval-interval :,} steps: {evaluated}")]

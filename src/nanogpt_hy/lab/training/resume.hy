@@ -85,14 +85,15 @@ A run goes on with the text, the model and the draws that it was begun with; the
 
 ;; On it goes
 
-(defn resume-run [text * folder [stage None] [preset-name None] [tokenizer None] [file {}]
-                  #** options]
+(defn resume-run [text * folder [stage None] [preset-name None] [tokenizer None]
+                  [settings {}] #** options]
   "The Run in FOLDER, where it was saved last. Options of training may change, the text, the model
   and the draws may not. The command that began the run asks for what there is already."
   (setv path (/ (Path folder) "last.safetensors"))
   (unless (.exists path)
     (raise (RequestError
-      f"{folder} holds no run to resume (no last.safetensors): leave out --resume")))
+      (+ f"{folder} holds no run to resume (no last.safetensors): name the run's folder "
+         "with --out, or leave out --resume"))))
   (setv [tensors meta] (load-checkpoint path)
         data (get meta "data"))
   (check-progress path (.get meta "progress"))
@@ -102,7 +103,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
         train (read-config TrainConfig (get meta "train") f"{path}")
         begun (get meta "stage")
         preset-layer (if preset-name (preset-of preset-name begun) {})
-        asked (| preset-layer file (check-keys "the request" options))
+        asked (| preset-layer settings (check-keys "the request" options))
         fixed #{"seed" "draws" #* (asdict config)})
   (check-same (| (if stage {"stage" stage} {}) (dfor  k asked  :if (in k fixed)  k (get asked k)))
               {"stage" begun  #** (asdict train)  #** (asdict config)})

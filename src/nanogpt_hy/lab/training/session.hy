@@ -17,11 +17,12 @@
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
          nanogpt-hy.lab.files [read-toml write-atomic]
-         nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.checkpoints.trained [open-model Trained]
          nanogpt-hy.lab.training.trainer [eval-iters judge log-metrics Run save steps])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
-      RUNS          "runs")
+      RUNS          "runs"
+      EXIT-CODES    {"SIGINT" 130  "SIGTERM" 143})     ; as shells count: 128 and the signal
 
 ;; What is asked for
 
@@ -29,12 +30,14 @@
   "-> dict: the hyperparameters in the TOML file PATH."
   (check-keys f"{path}" (read-toml path)))
 
-(defn default-preset [corpus device]
-  "The preset that fits the text and the machine, and why."
+(defn chosen-preset [corpus name asked]
+  "The preset NAME, or the one that fits CORPUS and the device ASKED for (a dict), and why."
   (cond
+    name
+      [name "asked for"]
     (<= corpus.tokenizer.vocab-size TINY-ALPHABET)
       ["ab" f"the text has only {corpus.tokenizer.vocab-size} distinct tokens"]
-    (= (. (get (choose-device device) 0) type) "cuda")
+    (= (. (get (choose-device (.get asked "device" "auto")) 0) type) "cuda")
       ["shakespeare-gpu" "there is a GPU"]
     True
       ["shakespeare-cpu" "there is no GPU"]))
@@ -47,15 +50,15 @@
   "The values of the preset NAME; of the lecture's also what STAGE's published run had different."
   (| (preset name) (if (= name "lecture") (. (find-stage stage) lecture) {})))
 
-(defn new-run [text * [stage None] [preset-name None] [file {}] [tokenizer "char"] [folder None]
-               #** options]
-  "A Run on the file TEXT: the defaults, overlaid by the preset, FILE (a dict) and OPTIONS."
+(defn new-run [text * [stage None] [preset-name None] [settings {}] [tokenizer "char"]
+               [folder None] #** options]
+  "A Run on TEXT, a file's name or a Corpus: the defaults, overlaid by the preset, SETTINGS (as a
+  config file has them) and OPTIONS."
   (setv corpus (if (isinstance text str) (read-corpus text :tokenizer tokenizer) text)
-        options (check-keys "the request" options)
-        device (.get options "device" (.get file "device" "auto"))
-        name (or preset-name (get (default-preset corpus device) 0))
+        asked (| settings (check-keys "the request" options))
+        [name _] (chosen-preset corpus preset-name asked)
         stage (or stage (default-stage name))
-        [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) file options))
+        [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) asked))
   (Run corpus config train :stage stage :folder folder))
 
 ;; Its folder
@@ -105,20 +108,21 @@
 
 ;; From trained weights on
 
-(defn tuned-run [text checkpoint * [preset-name None] [file {}] [folder None] #** options]
-  "A new Run on TEXT that starts from the weights of CHECKPOINT: fine-tuning."
-  (setv trained (open-model checkpoint)
-        corpus (read-corpus text :tokenizer trained.tokenizer)
-        asked (| file (check-keys "the request" options))
-        name (or preset-name (get (default-preset corpus (.get asked "device" "auto")) 0))
-        shape (asdict trained.config))
-  (for [key (asdict trained.config)  :if (in key asked)]
-    (when (and (!= key "dropout") (!= (get asked key) (get shape key)))
-      (raise (RequestError (+ f"{trained.path} has {(option-name key)} {(get shape key)}, "
+(defn tuned-run [text checkpoint * [preset-name None] [settings {}] [folder None] #** options]
+  "A new Run on TEXT, a file's name or a Corpus, that starts from the weights of CHECKPOINT, a file
+  or a Trained model: fine-tuning."
+  (setv trained (if (isinstance checkpoint Trained) checkpoint (open-model checkpoint))
+        corpus (if (isinstance text str) (read-corpus text :tokenizer trained.tokenizer) text)
+        stage (get trained.meta "stage")
+        asked (| settings (check-keys "the request" options))
+        [name _] (chosen-preset corpus preset-name asked))
+  (for [[key value] (.items (asdict trained.config))]
+    (when (and (!= key "dropout") (!= (.get asked key value) value))
+      (raise (RequestError (+ f"{trained.path} has {(option-name key)} {value}, "
                               f"not {(get asked key)}: leave it out with --init-from")))))
-  (setv [config train] (configs corpus.tokenizer.vocab-size (preset name) file options)
+  (setv [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) asked)
         config (replace trained.config :dropout (.get asked "dropout" config.dropout))
-        run (Run corpus config train :stage (get trained.meta "stage") :folder folder))
+        run (Run corpus config train :stage stage :folder folder))
   (load-weights run.model (dfor  [k t] (.items (.state-dict trained.model))  f"model.{k}" t))
   run)
 

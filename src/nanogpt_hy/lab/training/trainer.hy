@@ -6,7 +6,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (steps run 100)
   (evaluate run)
   (setv other (fork run))              ; a copy that goes its own way
-  (save run)                           ; needs a folder: (new-run … :folder \"runs/mine\")"
+  (save run)                           ; if it has a folder: (begin (new-run … :folder \"x\"))"
 
 (eval-when-compile
   (require hyrule [unless]
