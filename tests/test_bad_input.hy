@@ -607,6 +607,6 @@ seed = 1337 # why not\ndtype = \"auto\"\ngrad_clip = 1.0\n"
     (setv said (ask "sample" "--ckpt" BEST "--max-new-tokens" 1))
     (cond
       (= said.code 0) None                               ; some bits of some weights are others
-      (= said.code 1) (refused said "not finite" :code 1)     ; and so large that nothing comes of it
+      (= said.code 1) (refused said "not finite" :code 1)        ; and far too large
       True            (refused said BEST)))
   (each))

@@ -74,7 +74,8 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
          {0    [4.1676 4.1649]   250 [2.4293 2.4447]   500 [2.2732 2.3141]
           750  [2.1338 2.1905]  1000 [1.9714 2.0528]  1250 [1.8756 2.0089]
           1500 [1.8557 1.9225]  1750 [1.7790 1.8921]  2000 [1.7648 1.8857]}
-         0.0005))
+         0.0005)
+  (assert (< (get run.best "val_loss") 1.90)))
 
 (defn test-the-command-does-the-same [cli shakespeare tmp-path]
   (setv done (cli "train" shakespeare "--stage" "bigram" "--preset" "lecture" "--draws" "published"

@@ -16,7 +16,7 @@
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.training.descent [learning-rate-at]
-         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
+         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor]
          nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.session [begin go new-run tuned-run]
@@ -300,9 +300,3 @@
   (assert (< (get run.best "val_loss") (+ least 0.02)))
   (setv here (floor-here run.corpus run.config.block-size))
   (assert (< here (get run.best "val_loss") (+ here 0.01))))
-
-(defn [pytest.mark.slow] test-shakespeare-on-a-cpu [shakespeare]
-  (setv run (new-run (str shakespeare) :preset-name "shakespeare-cpu"))
-  (go run)
-  (setv [loss _] (mean-loss run.forward (all-of run.corpus run.corpus.val run.config.block-size)))
-  (assert (< loss 1.90)))
