@@ -361,7 +361,7 @@ def show(
     Parameters
     ----------
     name
-        For example Head, attend, GPT.forward, s08, stage.residual, lab.trainer.steps.
+        For example Head, attend, GPT.forward, s08, stage.residual, trainer.steps.
     python
         Show the Python that it becomes, beside it.
     macroexpand

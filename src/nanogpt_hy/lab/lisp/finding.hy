@@ -72,7 +72,7 @@ Nothing is imported to find a piece, so this loads no torch."
   (RequestError (+ f"there is no {name !r} to show; "
                    (if near
                        f"did you mean {(get near 0)}?"
-                       "say a name such as attend, Head.forward, lab.trainer, s08 or stage.head"))))
+                       "say a name such as attend, Head.forward, trainer.steps, s08 or stage.head"))))
 
 (defn is-module [path words]
   "Whether WORDS, as [\"lab\" \"trainer\"] or [\"s08\"], mean the module at PATH."
@@ -103,7 +103,7 @@ Nothing is imported to find a piece, so this loads no torch."
 
 (defn find-piece [name]
   "The piece called NAME: a function, layer, class, method, macro, constant, module or stage of the
-  ladder, such as attend, Head, GPT.forward, lab.trainer, s08, PRESETS, stage.head."
+  ladder, such as attend, Head, GPT.forward, trainer.steps, s08, PRESETS, stage.head."
   (setv words (lfor  word (.split (.replace (.strip name) " " "."))  word)
         words (lfor  word (.split (.removeprefix (.join "." words) "nanogpt_hy.") ".")
                      (hy.unmangle word))
