@@ -96,7 +96,7 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
     [run.train.learning-rate run.train.max-iters run.train.eval-interval])
   (assert (= (settings "bigram" :preset-name "lecture") [1e-2 3000 300]))
   (assert (= (settings "head" :preset-name "lecture") [1e-3 5000 500]))
-  (assert (= (settings "bigram" :preset-name "lecture" :file {"max_iters" 7} :learning-rate 0.5)
+  (assert (= (settings "bigram" :preset-name "lecture" :settings {"max_iters" 7} :learning-rate 0.5)
              [0.5 7 300]))
   (assert (= (get (settings "bigram" :preset-name "ab") 2)
              (get (settings "gpt" :preset-name "ab") 2))))
