@@ -72,7 +72,7 @@ Nothing is imported to find a piece, so this loads no torch."
   (RequestError (+ f"there is no {name !r} to show; "
                    (if near
                        f"did you mean {(get near 0)}?"
-                       "say a name such as attend, Head.forward, trainer.steps, s08 or stage.head"))))
+                       "say a name such as attend, Head.forward, trainer.steps or s08"))))
 
 (defn is-module [path words]
   "Whether WORDS, as [\"lab\" \"trainer\"] or [\"s08\"], mean the module at PATH."
