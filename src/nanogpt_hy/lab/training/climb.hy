@@ -27,7 +27,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.lab.training.evaluation [all-of by-line loss-floor mean-loss]
          nanogpt-hy.lab.data.markov [floor]
          nanogpt-hy.lab.training.report [clock console]
-         nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES polite-stop
+         nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES name-of polite-stop
                                           read-settings RUNS]
          nanogpt-hy.lab.training.trainer [at-work Run steps])
 
@@ -357,7 +357,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 
 (defn results-folder [text]
   "runs/ladder-NAME, where NAME is the text's."
-  (/ (Path RUNS) (+ "ladder-" (or (re.sub r"[^\w.-]+" "-" (. (Path text) stem)) "text"))))
+  (/ (Path RUNS) (+ "ladder-" (name-of text))))
 
 (defn asked-pictures [png svg]
   "-> the file names that are not None; RequestError, before any work, if one has another suffix."

@@ -63,9 +63,13 @@
 
 ;; Its folder
 
+(defn name-of [text]
+  "The name of the file TEXT, without its ending, fit for a folder's name."
+  (or (re.sub r"[^\w.-]+" "-" (. (Path text) stem)) "run"))
+
 (defn free-folder [text]
   "runs/NAME, where NAME is the text's, with a number behind it if that is taken."
-  (setv stem (or (re.sub r"[^\w.-]+" "-" (. (Path text) stem)) "run")
+  (setv stem (name-of text)
         folder (/ (Path RUNS) stem)
         number 2)
   (while (.exists folder)

@@ -31,7 +31,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                                          precision]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss])
 
-;; Randomness. The batches, the evaluations and the samples of a run have a generator each. First
+;; Randomness. The batches and the evaluations of a run have a generator each. First
 ;; weights and dropout can draw from torch's default generator alone, so a run lends it its state.
 
 (defn named-generator [seed name]
@@ -92,7 +92,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.best {"val_loss" None  "step" None}
           self.stale 0                     ; evaluations since the best
           self.stopping None               ; why the run is to stop before its end, if so
-          self.generators (dfor  name ["batches" "evaluation" "sampling"]
+          self.generators (dfor  name ["batches" "evaluation"]
                                  name (when (= train.draws "named")
                                         (named-generator train.seed name))))
     (when train.deterministic
