@@ -12,7 +12,6 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          math [isfinite log]
          os
          pathlib [Path]
-         re
          statistics [mean stdev]
          sys
          rich.console [Console]
