@@ -32,14 +32,14 @@
   (write-data (/ tmp-path "t.txt") chain 400 :seed 1)
   (assert (= (.read-bytes (/ tmp-path "t.txt")) (.encode text "utf-8")))
   (assert (= (read-chain (/ tmp-path "t.toml")) chain))
-  (assert (= (chain-beside (/ tmp-path "t.txt") text) chain)))
+  (assert (= (chain-beside (/ tmp-path "t.txt") [text]) chain)))
 
 (defn test-data-and-its-chain [tmp-path]
   (setv path  (/ tmp-path "x.txt")
         chain (ab-chain :stay 0.7 :length 4))
   (assert (= (write-data (str path) chain 50 :seed 9) #(path (/ tmp-path "x.toml"))))
   (assert (= (.read-text path) (draw-lines chain 50 :seed 9)))
-  (assert (= (chain-beside path (.read-text path)) chain))
+  (assert (= (chain-beside path [(.read-text path)]) chain))
   (assert (= (sorted (gfor f (.iterdir tmp-path) f.name)) ["x.toml" "x.txt"]))
   (with [_ (refused "x.txt is there already")]
     (write-data path chain 50 :seed 9))
@@ -47,7 +47,7 @@
   (with [_ (refused "x.toml is there already")]
     (write-data path chain 50 :seed 9))
   (write-data path (ab-chain) 20 :seed 9 :overwrite True)
-  (assert (= (chain-beside path (.read-text path)) (ab-chain))))
+  (assert (= (chain-beside path [(.read-text path)]) (ab-chain))))
 
 (defn test-names-that-cannot-be-written [tmp-path]
   (.write-text (/ tmp-path "file") "x")
@@ -86,7 +86,7 @@
   (.write-bytes path content)
   (with [_ (refused "x.toml" words)]
     (read-chain path))
-  (assert (is (chain-beside (/ tmp-path "x.txt") (* "aaaaaaaa\n" 20)) None)))
+  (assert (is (chain-beside (/ tmp-path "x.txt") [(* "aaaaaaaa\n" 20)]) None)))
 
 (defn test-no-chain-file [tmp-path]
   (with [_ (refused "there is no file" "x.toml")]
@@ -94,20 +94,20 @@
   (with [_ (refused "is a folder")]
     (read-chain tmp-path))
   (for [name ["x.txt" "" ".."]]
-    (assert (is (chain-beside (/ tmp-path name) "ab\n") None)))
+    (assert (is (chain-beside (/ tmp-path name) ["ab\n"]) None)))
   (os.mkfifo (/ tmp-path "pipe.toml"))                 ; would be waited for, if it were opened
-  (assert (is (chain-beside (/ tmp-path "pipe.txt") "ab\n") None))
-  (assert (is (chain-beside "" "ab\n") None)))
+  (assert (is (chain-beside (/ tmp-path "pipe.txt") ["ab\n"]) None))
+  (assert (is (chain-beside "" ["ab\n"]) None)))
 
 (defn test-only-a-possible-text-has-the-chain [tmp-path]
   (setv path (/ tmp-path "x.txt"))
   (.write-text (/ tmp-path "x.toml") (+ AB "line_length = 3\n"))
   (setv wanted (read-chain (/ tmp-path "x.toml")))
   (for [text ["aab\n" "aaa\nabb\n" (* "abb\n" 300,000)]]
-    (assert (= (chain-beside path text) wanted)))
+    (assert (= (chain-beside path [text]) wanted)))
   (for [text ["" "\n" "aab" "aab\nabb" "aab\nab\n" "aab\n\nab\n" "aabb\n" "aab\r\n" "aba\n"
               "bbb\n" "aab\nbbb\n" "aac\n" "caa\n" "aa\udc00\n" (+ (* "abb\n" 300,000) "aba\n")]]
-    (assert (is (chain-beside path text) None))))
+    (assert (is (chain-beside path [text]) None))))
 
 (defn test-lines-of-one-length []
   (for [[text wanted] [[(* "ab\n" 10) 2] [(* "ab\n" 9) None] [(+ (* "ab\n" 10) "ab") None]
@@ -126,7 +126,7 @@
     (assert (= (.read-bytes (/ tmp-path name)) (.read-bytes (/ DATA name)))))
   (setv text (.read-text (/ DATA "ab.txt")))
   (assert (= (line-length text) 8))
-  (assert (= (chain-beside (/ DATA "ab.txt") text) (ab-chain))))
+  (assert (= (chain-beside (/ DATA "ab.txt") [text]) (ab-chain))))
 
 
 (defn test-the-chains-own-loss-on-a-text []

@@ -109,7 +109,7 @@
   (try
     (setv encoding.CHUNK 3)
     (assert (= (.encode tokenizer text) whole))
-    (assert (= (.join "" (encoding.chunks text)) text))
+    (assert (= (.join "" (encoding.chunks (encoding.slices text))) text))
     (finally
       (setv encoding.CHUNK before))))
 

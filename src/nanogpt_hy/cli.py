@@ -229,7 +229,7 @@ def ladder(
     stages: str | None = None,
     preset: str | None = None,
     config: Path | None = None,
-    tokenizer: str = "char",
+    tokenizer: str | None = None,
     out: Path | None = None,
     json: Annotated[bool, Parameter(negative="")] = False,
     png: Path | None = None,
@@ -260,7 +260,7 @@ def ladder(
     config
         A TOML file of hyperparameters. It wins over the preset; options win over it.
     tokenizer
-        What a token is: char, byte, or bpe:N for N pieces learned from the text.
+        What a token is: char, byte, or bpe:N for N pieces learned from the text (default: char).
     out
         The folder of the results (default: runs/ladder-NAME, named after the text).
     json
@@ -513,6 +513,34 @@ def inspect(
                    prompt=prompt, text=text, layer=layer, head=head, by_hand=by_hand,
                    temperature=temperature, top_k=top_k, top_p=top_p, tolerance=tolerance,
                    chain=chain, dot=dot)
+
+
+@app.command
+def prepare(
+    text: Path,
+    out: Path,
+    /,
+    *,
+    tokenizer: str = "char",
+    force: Annotated[bool, Parameter(negative="")] = False,
+):
+    """Write a text's tokens into a file that train takes instead of the text, however long it is.
+
+    Parameters
+    ----------
+    text
+        The text: a UTF-8 file.
+    out
+        The token file to write, for example TEXT.tokens.
+    tokenizer
+        What a token is: char, byte, bpe:N for N pieces learned from the text, or a folder that
+        holds a tokenizer.json.
+    force
+        Replace a file that is there already.
+    """
+    from nanogpt_hy.lab.commands import prepare
+
+    return prepare(text, out, tokenizer=tokenizer, overwrite=force)
 
 
 data = App(name="data", help="Make texts whose every probability is known.")

@@ -9,9 +9,12 @@
          sys
          time [perf-counter]
          rich.console [Console]
+         rich.progress [BarColumn DownloadColumn Progress TextColumn TimeRemainingColumn
+                        TransferSpeedColumn]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint]
          nanogpt-hy.lab.data.corpus [check-block-size decode-text read-corpus read-text]
+         nanogpt-hy.lab.data.prepare [prepare-text]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
          nanogpt-hy.lab.training.report [clock console Report]
@@ -37,7 +40,7 @@
                          :settings settings #** options)
              "as the run was begun"]))
   (setv trained (when init-from (open-model init-from))
-        corpus (read-corpus text :tokenizer (if trained trained.tokenizer (or tokenizer "char")))
+        corpus (read-corpus text :tokenizer (if trained trained.tokenizer tokenizer))
         [name why] (chosen-preset corpus preset (| settings options))
         folder (or out (free-folder text)))
   (if trained
@@ -103,6 +106,28 @@
   (if explain
     (explain-texts trained.model trained.tokenizer (Console :highlight False) #** how)
     (sample-texts trained.model trained.tokenizer sys.stdout #** how))
+  0)
+
+;; prepare
+
+(defn prepare [text out * tokenizer overwrite]
+  "`nanogpt-hy prepare`: write the token file OUT of TEXT; -> exit code."
+  (setv started (perf-counter)
+        say     (console)
+        size    (if (os.path.exists text) (os.path.getsize text) 0)
+        bar     (Progress (TextColumn "reading, then encoding") (BarColumn) (DownloadColumn)
+                          (TransferSpeedColumn) (TimeRemainingColumn)
+                          :console say :transient True :disable (not say.is-terminal)))
+  (with [_ bar]
+    (setv task (.add-task bar "" :total (* 2 size))
+          told (fn [count] (.advance bar task count))
+          made (prepare-text text out :tokenizer tokenizer :overwrite overwrite :told told)))
+  (setv [tokens train] [(get made "tokens") (get made "train_tokens")])
+  (.print say
+    (+ f"{text}: {(get made "characters") :,} characters, {(get made "vocab_size") :,} distinct "
+       f"tokens; {train :,} to learn from, {(- tokens train) :,} to judge by; written in "
+       f"{(clock (- (perf-counter) started))}") :markup False)
+  (print out)
   0)
 
 ;; eval

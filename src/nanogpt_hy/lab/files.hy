@@ -3,7 +3,10 @@
 A file is written beside its place under another name and then renamed: whoever looks sees the old
 one or the new one, also after a kill -9 or a power cut."
 
-(import  os
+(eval-when-compile
+  (require hyrule [unless]))
+(import  contextlib [contextmanager]
+         os
          pathlib [Path]
          secrets [token-hex]
          time [time]
@@ -21,12 +24,12 @@ one or the new one, also after a kill -9 or a power cut."
 
 ;; Reading
 
-(defn read-bytes [path * [most None]]
-  "file name -> bytes: what is in the file, of which no more than MOST bytes are wanted."
+(defn [contextmanager] reading [path]
+  "Within, the file at PATH, open; what its reader meets with is told in one line."
   (setv path (Path path))
   (try
     (with [file (open path "rb")]
-      (setv data (.read file (if (is most None) -1 (+ most 1)))))
+      (yield file))
     (except [FileNotFoundError]
       (raise (RequestError f"there is no file {path}: check the name") :from None))
     (except [IsADirectoryError]
@@ -36,7 +39,12 @@ one or the new one, also after a kill -9 or a power cut."
                               "check the permissions or name another file")) :from None))
     (except [e ValueError]
       (raise (RequestError f"{(short (str path))} is no file name ({e}): name another")
-             :from None)))
+             :from None))))
+
+(defn read-bytes [path * [most None]]
+  "file name -> bytes: what is in the file, of which no more than MOST bytes are wanted."
+  (with [file (reading path)]
+    (setv data (.read file (if (is most None) -1 (+ most 1)))))
   (when (and (is-not most None) (> (len data) most))
     (raise (RequestError f"{path} has more than {most :,} bytes, too many: name another file")))
   data)
@@ -51,6 +59,28 @@ one or the new one, also after a kill -9 or a power cut."
       (raise (RequestError f"{path} is no TOML file ({why}): mend it") :from None))))
 
 ;; Writing
+
+(defn stands [path]
+  "Path -> bool: whether there is anything; RequestError for what can be no file's name."
+  (try
+    (os.lstat path)
+    True
+    (except [FileNotFoundError]
+      False)
+    (except [e [OSError ValueError]]
+      (setv why (or (getattr e "strerror" None) e))
+      (raise (RequestError f"{(short (str path))} is no file name ({why}): name another file")
+             :from None))))
+
+(defn check-new [path * [overwrite False]]
+  "Path -> None: RequestError where no new file of this name can be made."
+  (when (os.path.isdir path)
+    (raise (RequestError f"{path} is a folder: add the name of a file")))
+  (unless (os.path.isdir path.parent)
+    (raise (RequestError f"the folder {path.parent} does not exist: make it or name another")))
+  (when (and (stands path) (not overwrite))
+    (raise (RequestError (+ f"{path} is there already: name another file, remove it first, "
+                            "or replace it with --force")))))
 
 (defn written-at [path]
   "file name -> seconds: when it was last written, 0 where it is gone meanwhile."
@@ -74,31 +104,29 @@ one or the new one, also after a kill -9 or a power cut."
       (finally (os.close handle)))
     (except [OSError] None)))           ; some systems open no folders; the rename itself has worked
 
-(defn write-beside [path data]
-  "Path, bytes -> Path: a new file beside it, whole and on the disk. A failure leaves no file."
+(defn [contextmanager] new-file [path]
+  "Within, a file to write, beside PATH; behind it, whole and on the disk, PATH. A failure leaves no
+  file."
   (setv temporary (.with-name path f".{path.name}.{(token-hex 8)}.tmp")
         binary    (getattr os "O_BINARY" 0)       ; only Windows tells text from bytes
         handle    (os.open temporary (| os.O-WRONLY os.O-CREAT os.O-EXCL binary) 0o666))
   (try
     (with [file (os.fdopen handle "wb")]
-      (.write file data)
+      (yield file)
       (.flush file)
       (os.fsync (.fileno file)))
+    (os.replace temporary path)
     (except [BaseException]             ; Ctrl-C too must leave nothing behind
       (.unlink temporary :missing-ok True)
-      (raise)))
-  temporary)
+      (raise))))
 
-(defn write-atomic [path data]
-  "file name, text or bytes -> None: the file has this content now, at once or not at all.
-  WorkError where the system refuses; what was there before is still there then."
+(defn [contextmanager] atomic-file [path]
+  "Within, a file to write; what it holds at the end is PATH then, at once or not at all. WorkError
+  where the system refuses; what was there before is still there then."
   (setv path (Path path))
   (try
-    (setv temporary (write-beside path (if (isinstance data str) (.encode data "utf-8") data)))
-    (try (os.replace temporary path)
-      (except [BaseException]
-        (.unlink temporary :missing-ok True)
-        (raise)))
+    (with [file (new-file path)]
+      (yield file))
     (sweep path)
     (except [e OSError]
       (setv kept (if (os.path.isfile path) ", the older one is still there" ""))
@@ -106,6 +134,11 @@ one or the new one, also after a kill -9 or a power cut."
                            "free some space, or use a folder that you may write to"))
              :from e)))
   (sync-folder path.parent))
+
+(defn write-atomic [path data]
+  "file name, text or bytes -> None: the file has this content now, at once or not at all."
+  (with [file (atomic-file path)]
+    (.write file (if (isinstance data str) (.encode data "utf-8") data))))
 
 (defn remove [path]
   "file name -> None: there is no such file now; WorkError where the system refuses."

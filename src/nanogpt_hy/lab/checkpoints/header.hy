@@ -17,10 +17,10 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 (setv MOST-HEADER  100,000,000          ; bytes: the limit of the safetensors library as well
       MOST-NUMBERS (** 2 48)            ; in one tensor
       MOST-DEPTH   50                   ; objects in objects
-      WAY-OUT      "use another checkpoint, or train again")
+      WAY-OUT      "use another copy of it, or make it again")
 
 (setv BYTES {"F64" 8  "F32" 4  "F16" 2  "BF16" 2
-             "I64" 8  "I32" 4  "I16" 2  "I8" 1  "U8" 1  "BOOL" 1})
+             "I64" 8  "I32" 4  "I16" 2  "I8" 1  "U32" 4  "U16" 2  "U8" 1  "BOOL" 1})
 
 (defn refuse [path fact [way-out WAY-OUT]]
   "file name, str -> never: raises the RequestError about the file."

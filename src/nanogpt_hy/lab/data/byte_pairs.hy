@@ -6,7 +6,7 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
   (require hyrule [unless]))
 (import  os
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.data.encoding [chunks CUT Tokenizer]
+         nanogpt-hy.lab.data.encoding [chunks CUT slices Tokenizer]
          nanogpt-hy.lab.files [short]
          nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json bpe-parts MOST-PIECES parse-json
                                         piece-bytes refuse])
@@ -44,10 +44,11 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
           self.model      (bpe-model self.json parts source)
           self.whole      (any (gfor token (get parts 2) (.search CUT (get token "content"))))))
 
-  (defn parts [self text]
-    (if self.whole [text] (chunks text)))
+  (defn parts [self texts]
+    (if self.whole [(.join "" texts)] (chunks texts)))
 
   (defn array [self text]
+    (.encode text "utf-8")                ; a ValueError for what the library would choke on
     (. (.encode self.model text :add-special-tokens False) ids))
 
   (defn pieces [self id]
@@ -65,7 +66,7 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
         level (lib.pre-tokenizers.ByteLevel :add-prefix-space False)
         model (lib.Tokenizer (lib.models.BPE)))
   (setv model.pre-tokenizer level)
-  (.train-from-iterator model (chunks text)
+  (.train-from-iterator model (chunks (slices text))
     (lib.trainers.BpeTrainer :vocab-size size :min-frequency 2 :show-progress False
                              :initial-alphabet (sorted ALPHABET)))
   (Pieces (.to-str model)))

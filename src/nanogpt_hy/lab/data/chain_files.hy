@@ -1,17 +1,18 @@
 "Chains in files: a chain as TOML, and text that lies beside the chain it was drawn from."
 
 (eval-when-compile
-  (require hyrule [ncut unless]))
+  (require hyrule [ncut]))
 (import  os
          pathlib [Path]
          numpy :as np
          tomlkit
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.files [read-toml remove short write-atomic]
+         nanogpt-hy.lab.data.encoding [codes]
+         nanogpt-hy.lab.data.reading [Lines]
+         nanogpt-hy.lab.files [check-new read-toml remove write-atomic]
          nanogpt-hy.lab.data.markov [Chain draw-lines])
 
 (setv MOST-FILE 20,000,000               ; bytes: the largest chain needs no more
-      CHUNK     1,000,000                ; about how many characters are compared at once
       KEYS      ["chars" "start" "transitions" "line_length"])
 
 (setv ABOUT
@@ -22,6 +23,22 @@
 
 ;;; A chain
 
+(defn chain-values [chain]
+  "Chain -> dict: what chain-from makes it of again."
+  {"chars" chain.chars  "line_length" chain.line-length
+   "start" (list chain.start)  "transitions" (lfor  row chain.transitions  (list row))})
+
+(defn chain-from [values source]
+  "dict, which came from SOURCE and may hold anything -> Chain"
+  (setv lacking (lfor  key KEYS  :if (not-in key values)  key))
+  (when lacking
+    (raise (RequestError (+ f"{source} is no chain, it lacks {(.join ", " lacking)}: "
+                            "make one with nanogpt-hy data ab --out FILE"))))
+  (try
+    (Chain #* (gfor  key KEYS  (get values key)))
+    (except [e [RequestError ValueError]]          ; a whole number too long to be printed is one
+      (raise (RequestError f"{source}: {e}") :from None))))
+
 (defn chain-document [chain]
   "Chain -> TOML document: what read-chain reads, and what the names in it mean."
   (setv rows     (tomlkit.array)
@@ -31,8 +48,7 @@
   (.add-line rows :indent "")
   (for [line ABOUT]
     (.add document (tomlkit.comment line)))
-  (.update document {"chars" chain.chars  "line_length" chain.line-length
-                     "start" (list chain.start)  "transitions" rows})
+  (.update document {#** (chain-values chain)  "transitions" rows})
   document)
 
 (defn write-chain [chain path]
@@ -41,15 +57,7 @@
 
 (defn read-chain [path]
   "file name -> Chain: the chain in a TOML file."
-  (setv table   (read-toml path :most MOST-FILE)
-        lacking (lfor key KEYS :if (not-in key table) key))
-  (when lacking
-    (raise (RequestError (+ f"{path} is no chain, it lacks {(.join ", " lacking)}: "
-                            "make one with nanogpt-hy data ab --out FILE"))))
-  (try
-    (Chain #* (gfor key KEYS (get table key)))
-    (except [e [RequestError ValueError]]          ; a whole number too long to be printed is one
-      (raise (RequestError f"{path}: {e}") :from None))))
+  (chain-from (read-toml path :most MOST-FILE) path))
 
 
 ;;; A text and its chain
@@ -71,59 +79,51 @@
 
 (defn check-target [path overwrite]
   "Path -> Path: the chain's file beside that of the text; RequestError where data cannot go."
-  (when (os.path.isdir path)
-    (raise (RequestError f"{path} is a folder: add the name of a file, such as ab.txt")))
+  (check-new path :overwrite overwrite)
   (when (= (.lower path.suffix) ".toml")
     (raise (RequestError (+ f"{path} ends in .toml, the name of the chain beside the text: "
                             "use a name that ends in .txt"))))
-  (unless (os.path.isdir path.parent)
-    (raise (RequestError f"the folder {path.parent} does not exist: make it or name another")))
   (setv beside (.with-suffix path ".toml"))
-  (for [file [path beside]]
-    (when (and (stands file) (not overwrite))
-      (raise (RequestError f"{file} is there already: name another file or remove it first"))))
+  (check-new beside :overwrite overwrite)
   beside)
 
-(defn stands [path]
-  "Path -> bool: whether there is anything; RequestError for what can be no file's name."
-  (try
-    (os.lstat path)
-    True
-    (except [FileNotFoundError]
-      False)
-    (except [e [OSError ValueError]]
-      (setv why (or (getattr e "strerror" None) e))
-      (raise (RequestError f"{(short (str path))} is no file name ({why}): name another file")
-             :from None))))
-
-(defn chain-beside [text-path text]
-  "file name, str -> Chain or None: the chain beside a text, if the text can come from it."
+(defn chain-beside [text-path texts]
+  "file name, texts -> Chain or None: the chain beside a text, if that, of which TEXTS are the
+  parts, can come from it."
   (try
     (setv path  (.with-suffix (Path text-path) ".toml")
           chain (when (os.path.isfile path) (read-chain path)))
     (except [[RequestError ValueError]]            ; a name without a stem has no suffix either
       (return None)))
-  (when (and chain (fits chain text)) chain))
+  (when (and chain (all (gfor  lines (whole-lines texts (+ chain.line-length 1))
+                               (fits chain lines))))
+    chain))
+
+(defn whole-lines [texts width]
+  "texts -> texts, at least one: the same, cut at multiples of WIDTH characters."
+  (setv rest  ""
+        empty True)
+  (for [text texts]
+    (setv rest (+ rest text)
+          end  (- (len rest) (% (len rest) width)))
+    (when end
+      (setv empty False)
+      (yield (cut rest end)))
+    (setv rest (cut rest end None)))
+  (when (or rest empty)
+    (yield rest)))
 
 (defn line-length [text * [at-least 10]]
   "str -> int or None: the length all lines share, if the text is that many or more such lines.
   The newline that ends a line is not counted; lines without any character are no lines."
-  (setv length (.find text "\n")
-        ends   (cut text length None (+ (abs length) 1)))   ; the first line's end, and so on
-  (if (and (> length 0)
-           (>= (len ends) at-least)
-           (= (len text) (* (len ends) (+ length 1)))
-           (= (.count text "\n") (.count ends "\n") (len ends)))
-      length
-      None))
+  (setv lines (Lines))
+  (.add lines (codes text))
+  (.length lines :at-least at-least))
 
 (defn fits [chain text]
   "Chain str -> bool: could these lines, whole lines only, have come from the chain?"
-  (setv width (+ chain.line-length 1)
-        step  (* width (max 1 (// CHUNK width))))
   (and (= (line-length text :at-least 1) chain.line-length)
-       (all (gfor i (range 0 (len text) step)
-                  (possible chain (places chain (cut text i (+ i step))))))))
+       (possible chain (places chain text))))
 
 (defn places [chain text]
   "str of N lines -> (N L): the place of each character among the chain's, V for any other."

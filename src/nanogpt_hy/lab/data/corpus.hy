@@ -1,80 +1,136 @@
-"Texts, ready to train on: read, split, encoded and described."
+"Texts, ready to train on: read, split, encoded and described; or prepared, in a token file."
 
-(import  collections [Counter]
-         dataclasses [dataclass]
-         hashlib
+(eval-when-compile
+  (require hyrule [unless]))
+(import  dataclasses [dataclass]
+         math [ceil]
+         numpy :as np
          torch
          nanogpt-hy.course [split]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.data.chain-files [chain-beside line-length]
-         nanogpt-hy.lab.data.encoding [encode-array known-text]
-         nanogpt-hy.lab.files [read-bytes]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer])
+         nanogpt-hy.lab.data.chain-files [chain-beside]
+         nanogpt-hy.lab.data.encoding [chunks encoded first-places refuse-unknown
+                                       unknown-characters]
+         nanogpt-hy.lab.data.reading [decoded Parts starts-counted Text]
+         nanogpt-hy.lab.data.token-files [is-token-file open-tokens token-facts]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
+         nanogpt-hy.lab.files [read-bytes])
 
-(setv WAY-OUT "take them out, or train a new model on this text")
+(setv WAY-OUT "take them out, or train a new model on this text"
+      LEARNED 20,000,000)              ; BPE is learned from about so many characters, or from fewer
 
 (defclass [(dataclass :frozen True :kw-only True)] Corpus []
   "A text as a model meets it. Where all lines have one length, it is split between lines."
   #^ str path
-  #^ str sha256                        ; of the file
+  #^ str sha256                        ; of the text's file
   #^ int characters
   #^ object tokenizer
-  #^ torch.Tensor train                ; (N) ids to learn from
-  #^ torch.Tensor val                  ; (N) ids to be judged by
+  #^ object train                      ; (N) ids to learn from: a tensor, or Tokens on the disk
+  #^ object val                        ; (N) ids to be judged by
   #^ int val-characters                ; how many characters those are
   #^ dict starts                       ; characters that begin a line of the training part, counted
   #^ (| int None) line-tokens          ; tokens of a line with its newline, where all have as many
   #^ object chain)                     ; the markov Chain the text was drawn from, where known
 
+
+;;; A short text
+
 (defn decode-text [data path]
   "The characters of a UTF-8 file, exactly as they are: no newline is translated."
-  (when (in 0 data)
-    (raise (RequestError
-      f"{path} is binary (byte {(.index data 0)} is 0): give a UTF-8 text file")))
-  (try
-    (.decode data "utf-8")
-    (except [e UnicodeDecodeError]
-      (raise (RequestError (+ f"{path} is not UTF-8 text (byte {e.start} is "
-                              f"{(get data e.start) :#x}): convert it, as iconv does"))))))
+  (.join "" (decoded [data] path)))
 
 (defn read-text [path]
   "The characters of the UTF-8 file at PATH."
   (decode-text (read-bytes path) path))
 
-(defn split-text [text]
-  "text -> training part, validation part: nine to one, between lines if all are of one length."
-  (setv length (line-length text))
-  (if length
-    (do (setv lines (// (len text) (+ length 1))
-              cut-at (* (+ length 1) (int (* 0.9 lines))))
-        [(cut text cut-at) (cut text cut-at None)])
-    (split text)))
 
-(defn encode [tokenizer text]
-  "text -> (N) int64."
-  (.long (torch.from-numpy (.astype (encode-array tokenizer text) "int64"))))
+;;; From a text to ids, part by part
 
-(defn read-corpus [path * [tokenizer "char"]]
-  "The text at PATH as a Corpus. TOKENIZER: char, byte, bpe:N, or a tokenizer that exists already."
-  (setv data (read-bytes path)
-        text (decode-text data path))
-  (when (not text)
-    (raise (RequestError f"{path} is empty: name a text with something in it")))
-  (setv parts (split-text text)
-        tokenizer (if (isinstance tokenizer str) (make-tokenizer tokenizer text) tokenizer))
-  (known-text tokenizer text f"{path}" WAY-OUT)
-  (setv [train val] (lfor  part parts  (encode tokenizer part))
-        length (line-length text))
-  (Corpus :path (str path)
-          :sha256 (.hexdigest (hashlib.sha256 data))
-          :characters (len text)
-          :tokenizer tokenizer
-          :train train
-          :val val
-          :val-characters (len (get parts 1))
-          :starts (dict (Counter (gfor  line (.split (get parts 0) "\n")  :if line  (get line 0))))
-          :line-tokens (when (and length (= (+ (len train) (len val)) (len text))) (+ length 1))
-          :chain (chain-beside path text)))
+(defn training-characters [text]
+  "Text -> int: so many are the training part: nine of ten, of the lines if all have one length."
+  (setv width (+ (or text.line-length 0) 1))
+  (* width (len (get (split (range (// text.characters width))) 0))))
+
+(defn sample [text]
+  "Text -> str: about LEARNED characters of it, in evenly spread parts; all, if there are no more."
+  (setv every (ceil (/ text.characters LEARNED)))
+  (.join "" (gfor  [i part] (enumerate (chunks (.parts text)))  :if (= 0 (% i every))  part)))
+
+(defn tokenizer-for [text spec]
+  "The tokenizer that SPEC asks for, a name as make-tokenizer has it or one that exists already.
+  RequestError says what of the Text it cannot encode."
+  (setv tokenizer (cond
+    (not (isinstance spec str)) spec
+    (.startswith spec "bpe:")   (make-tokenizer spec (sample text))
+    True                        (make-tokenizer spec text.alphabet)))
+  (when (unknown-characters tokenizer text.alphabet)
+    (refuse-unknown (first-places tokenizer (.parts text)) text.path WAY-OUT))
+  tokenizer)
+
+(defn encoded-parts [text tokenizer starts [told (fn [count] None)]]
+  "-> ids of the training part, of the validation part: arrays (N)..., to be used up in this order.
+  What begins a line of the training part is counted in the dict STARTS on the way."
+  (setv parts (Parts (.parts text told)))
+  [(encoded tokenizer (starts-counted (.take parts (training-characters text)) starts))
+   (encoded tokenizer (.take parts))])
+
+(defn facts-of [text * starts tokens chain]
+  "-> {name: value}: what a Corpus has to say of a Text, beside its TOKENS, whose number this is."
+  (setv length text.line-length)
+  {"sha256" text.sha256  "characters" text.characters  "starts" starts  "chain" chain
+   "val_characters" (- text.characters (training-characters text))
+   "line_tokens" (when (and length (= tokens text.characters)) (+ length 1))})
+
+(defn read-whole [path spec]
+  "The text at PATH as a Corpus, in memory."
+  (setv text      (Text path)
+        tokenizer (tokenizer-for text spec)
+        starts    {}
+        [train val] (lfor  arrays (encoded-parts text tokenizer starts)
+                      (torch.from-numpy (np.concatenate [(np.zeros 0 "uint8") #* arrays]
+                                                        :dtype "int64"))))
+  (Corpus :path text.path :tokenizer tokenizer :train train :val val
+          #** (facts-of text :starts starts :tokens (+ (len train) (len val))
+                        :chain (chain-beside path (.parts text)))))
+
+
+;;; A text or a token file
+
+(defn check-tokenizer [path has asked]
+  "RequestError if the token file PATH, which HAS a tokenizer, has another than was ASKED for."
+  (setv state (.state has)
+        name  (if (= (get state "kind") "bpe") f"bpe:{has.vocab-size}" (get state "kind"))
+        named (isinstance asked str))
+  (unless (cond
+            (is asked None) True
+            (not named)     (= (.state asked) state)
+            (= asked name)  True
+            True            (= (.state (make-tokenizer asked "a")) state))
+    (raise (RequestError
+      (+ f"{path} was prepared with the tokenizer {name}, "
+         (if named
+           f"not {asked}: leave out --tokenizer, or prepare the text again"
+           "and the model has another one: give the text itself"))))))
+
+(defn read-corpus [path * [tokenizer None]]
+  "The text, or the token file, at PATH as a Corpus. TOKENIZER: char (the default for a text), byte,
+  bpe:N, a folder with one, or a tokenizer that exists already."
+  (if (is-token-file path)
+    (do
+      (setv facts (open-tokens path))
+      (check-tokenizer path (get facts "tokenizer") tokenizer)
+      (Corpus :path (str path) #** facts))
+    (read-whole path (or tokenizer "char"))))
+
+(defn marks-of [path]
+  "text or token file -> the sha256 of the text, how many characters it has."
+  (if (is-token-file path)
+    (do
+      (setv [facts _] (token-facts path))
+      [(get facts "sha256") (get facts "characters")])
+    (do
+      (setv text (Text path))
+      [text.sha256 text.characters])))
 
 (defn check-block-size [corpus block-size]
   "RequestError if a part of CORPUS is too short for one window; it names the block size that fits."

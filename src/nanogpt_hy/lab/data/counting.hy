@@ -8,6 +8,8 @@
 (import  numpy :as np
          nanogpt-hy.errors [RequestError])
 
+(setv COUNTED 2,000,000)        ; tokens of a part that are looked at
+
 (defn count-loss [train-ids ids vocab-size order * [smoothing 0.1]]
   "(N) (M) ids -> nats per token: the loss on `ids` of counting what followed `order` tokens.
   p = (times token followed context + smoothing) / (times context was seen + smoothing V), counted
@@ -20,6 +22,12 @@
         total (+ (counts (// known vocab-size) (// asked vocab-size)) (* smoothing vocab-size)))
   (with [(np.errstate :divide "ignore")]
     (float (- (np.mean (np.log (/ times (np.where (> total 0) total 1))))))))
+
+(defn counting-loss [corpus order]
+  "Corpus, int -> nats per token: the loss on its validation part of counting in its training part,
+  in the first COUNTED tokens of each: a long text is not read just to say this."
+  (count-loss #* (gfor  ids [corpus.train corpus.val]  (np.asarray (cut ids COUNTED)))
+              corpus.tokenizer.vocab-size order))
 
 (defn grams [ids vocab-size order]
   "(N) -> (N - order): each run of order + 1 tokens as one number: context times V plus the last."

@@ -5,9 +5,11 @@
          numpy :as np
          nanogpt-hy.errors [RequestError])
 
-(setv CHUNK 1,000,000       ; characters encoded at once
-      NAMED 5               ; so many unknown characters are named in an error
-      CUT   (re.compile r"(?<=[!-~])(?=[ \n])"))
+(setv CHUNK      1,000,000      ; characters encoded at once
+      MOST-UNCUT 20,000,000     ; so many without a place to cut are too many
+      NAMED      5              ; so many unknown characters are named in an error
+      CUT        (re.compile r"(?<=\S)(?=[ \n])")
+      LAST-CUT   (re.compile r".*(?<=\S)(?=[ \n])" re.DOTALL))
 
 
 ;;; Texts as arrays
@@ -22,15 +24,26 @@
   "(N) -> (N): which code points UTF-8 can write: all but the halves of surrogate pairs."
   (| (< codes 0xd800) (> codes 0xdfff)))
 
-(defn chunks [text]
-  "text -> texts: the same in parts, cut where GPT-2's pieces never go across: before white space
-  that follows something else."
-  (setv start 0)
-  (while (< start (len text))
-    (setv found (.search CUT text (+ start CHUNK))
-          end   (if found (.start found) (len text)))
-    (yield (cut text start end))
-    (setv start end)))
+(defn slices [text]
+  "text -> texts: the same in parts of CHUNK characters."
+  (gfor  start (range 0 (len text) CHUNK)  (cut text start (+ start CHUNK))))
+
+(defn chunks [texts]
+  "texts -> texts: the same, cut where GPT-2's pieces never go across: before white space that
+  follows something else."
+  (setv rest "")
+  (for [text texts]
+    (setv rest  (+ rest text)
+          found (.match LAST-CUT rest)
+          end   (if found (.end found) 0))
+    (when end
+      (yield (cut rest end)))
+    (setv rest (cut rest end None))
+    (when (> (len rest) MOST-UNCUT)
+      (raise (RequestError (+ f"the text has {MOST-UNCUT :,} characters without white space "
+                              "between them, too many for BPE: use --tokenizer byte or char")))))
+  (when rest
+    (yield rest)))
 
 
 ;;; What a tokenizer knows
@@ -38,26 +51,33 @@
 (defn unknown-characters [tokenizer text]
   "-> [#(character place)]: what of TEXT the tokenizer cannot encode. For bytes and pieces that is
   nothing that a file or a keyboard gives: only halves of surrogate pairs."
-  (setv unknown []
-        start   0)
-  (for [part (chunks text)]
-    (for [place (np.flatnonzero (np.logical-not (.knows tokenizer (codes part))))]
-      (.append unknown #((get part place) (+ start (int place)))))
-    (setv start (+ start (len part))))
-  unknown)
+  (lfor  place (np.flatnonzero (np.logical-not (.knows tokenizer (codes text))))
+         #((get text place) (int place))))
+
+(defn first-places [tokenizer texts]
+  "texts -> {character: place}: what the tokenizer cannot encode, and where each is met first."
+  (setv places {}
+        start  0)
+  (for [text texts]
+    (for [[char place] (unknown-characters tokenizer text)]
+      (.setdefault places char (+ start place)))
+    (setv start (+ start (len text))))
+  places)
+
+(defn refuse-unknown [places what way-out]
+  "{character: place} -> never: the RequestError about the unknown characters of WHAT."
+  (setv named (lfor  [char place] (cut (list (.items places)) NAMED)  f"{char !r} at {place}")
+        more  (- (len places) (len named)))
+  (raise (RequestError
+    (+ f"{what} has characters that the model never saw, counted from 0: {(.join ", " named)}"
+       (if more f" and {more} more" "") f": {way-out}"))))
 
 (defn known-text [tokenizer text what way-out * [skip False]]
   "str -> str: TEXT, if TOKENIZER can encode it, or what it can encode of it (SKIP). RequestError
   says of WHAT it is which characters are unknown, each with its first place, and the WAY-OUT."
-  (setv places {})
-  (for [[char place] (unknown-characters tokenizer text)]
-    (.setdefault places char place))
+  (setv places (first-places tokenizer (slices text)))
   (when (and places (not skip))
-    (setv named (lfor  [char place] (cut (list (.items places)) NAMED)  f"{char !r} at {place}")
-          more  (- (len places) (len named)))
-    (raise (RequestError
-      (+ f"{what} has characters that the model never saw, counted from 0: {(.join ", " named)}"
-         (if more f" and {more} more" "") f": {way-out}"))))
+    (refuse-unknown places what way-out))
   (if places
     (.join "" (gfor  char text  :if (not-in char places)  char))
     text))
@@ -65,21 +85,34 @@
 
 ;;; Text to ids
 
+(defn id-kind [tokenizer]
+  "-> the narrowest of uint8, uint16 and uint32 that holds every id of the tokenizer."
+  (np.min-scalar-type (max 0 (- tokenizer.vocab-size 1))))
+
+(defn encoded [tokenizer texts]
+  "texts -> (N)... ids of their tokens, part by part. RequestError names the first unknown
+  character."
+  (setv kind  (id-kind tokenizer)
+        start 0)
+  (for [text (.parts tokenizer texts)]
+    (try
+      (setv ids (np.asarray (.array tokenizer text) kind))
+      (except [ValueError]
+        (setv [char place] (get (unknown-characters tokenizer text) 0))
+        (raise (RequestError
+                 (+ f"the tokenizer does not know the character {char !r}, at {(+ start place)} of "
+                    "the text: leave it out, or train with --tokenizer byte"))
+               :from None)))
+    (setv start (+ start (len text)))
+    (yield ids)))
+
 (defn encode-array [tokenizer text]
-  "text -> (N) ids, in the narrowest of uint8, uint16 and uint32 that holds the vocabulary.
-  RequestError names the first unknown character."
-  (setv unknown (unknown-characters tokenizer text)
-        kind    (np.min-scalar-type (- tokenizer.vocab-size 1)))
-  (when unknown
-    (setv [char place] (get unknown 0))
-    (raise (RequestError (+ f"the tokenizer does not know the character {char !r}, at {place} of "
-                            "the text: leave it out, or train with --tokenizer byte"))))
-  (np.concatenate [(np.zeros 0 kind)
-                   #* (gfor part (.parts tokenizer text)
-                            (np.asarray (.array tokenizer part) kind))]))
+  "text -> (N) ids, as narrow as encoded's. RequestError names the first unknown character."
+  (np.concatenate [(np.zeros 0 (id-kind tokenizer)) #* (encoded tokenizer (slices text))]))
 
 (defclass Tokenizer []
-  "What all kinds have in common."
+  "What all kinds have in common. Each brings (.array self text): its ids, or a ValueError where
+  something in it is unknown."
   (defn encode [self text]
     "text -> list of ids"
     (.tolist (encode-array self text)))
@@ -92,9 +125,9 @@
     "(N) -> (N): whether these code points can be encoded."
     (real codes))
 
-  (defn parts [self text]
-    "text -> texts: it, cut where that changes no id."
-    (chunks text)))
+  (defn parts [self texts]
+    "texts -> texts: the same, cut where that changes no id."
+    texts))
 
 
 ;;; Ids to text, as they come

@@ -24,20 +24,30 @@ Torch is imported only where the course is."
          nanogpt-hy.lab.checkpoints.metadata [character])
 
 (defclass Characters [Tokenizer]
-  "The course's CharTokenizer of TEXT, with a table to encode long texts by."
+  "The course's CharTokenizer of TEXT, with tables to encode long texts by: of all code points, and
+  of the ASCII ones as bytes, which is faster. What is unknown gets an id that no character has."
   (defn __init__ [self text]
     (import nanogpt-hy.course [CharTokenizer])       ; only now: it loads torch
     (setv self.course     (CharTokenizer text)
           self.chars      self.course.chars
           self.vocab-size self.course.vocab-size
-          self.table      (np.full 0x110000 -1 "int32"))
-    (setv (get self.table (codes (.join "" self.chars))) (np.arange self.vocab-size)))
+          self.table      (np.full 0x110000 self.vocab-size (np.min-scalar-type self.vocab-size)))
+    (setv (get self.table (codes (.join "" self.chars))) (np.arange self.vocab-size)
+          ;; Of 128 ASCII characters none has the id 255.
+          self.ascii (bytes (.tolist (np.minimum (cut self.table 256) 255)))))
 
   (defn array [self text]
-    (get self.table (codes text)))
+    (if (.isascii text)
+      (setv ids     (np.frombuffer (.translate (.encode text "ascii") self.ascii) "uint8")
+            unknown (min self.vocab-size 255))
+      (setv ids     (.take self.table (codes text))
+            unknown self.vocab-size))
+    (when (= (.max ids :initial 0) unknown)
+      (raise (ValueError "unknown characters")))
+    ids)
 
   (defn knows [self codes]
-    (>= (get self.table codes) 0))
+    (< (.take self.table codes) self.vocab-size))
 
   (defn pieces [self id]
     (.encode (get self.chars id) "utf-8"))

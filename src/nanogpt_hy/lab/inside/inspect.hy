@@ -23,7 +23,8 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.inside.truth [truth])
 
-(setv SHOWN 16)      ; tokens of the prompt, where none is given
+(setv SHOWN     16        ; tokens of the prompt, where none is given
+      LOOKED-AT 2000)     ; tokens among which it is looked for
 
 (setv SHOWERS {"attention" show-attention  "next" show-next  "positions" show-positions
                "loss" show-loss  "embeddings" show-embeddings  "chain" show-machine
@@ -69,13 +70,13 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
     (except [e UserError]
       (raise (RequestError "there is no text to take a prompt from: give one, --prompt TEXT")
              :from e)))
-  (.decode trained.tokenizer (eventful (torch.cat [(cut corpus.train -1 None) corpus.val])
-                                       (min SHOWN trained.config.block-size))))
+  (setv ids (torch.cat [(cut corpus.train -1 None) (cut corpus.val LOOKED-AT)]))
+  (.decode trained.tokenizer (eventful ids (min SHOWN trained.config.block-size))))
 
 (defn eventful [ids length]
-  "(N) -> ids: of the windows near the beginning the one with the most different pairs in it; of
+  "(N) -> ids: of the windows the one with the most different pairs in it; of
   equals the first one."
-  (setv ids (.tolist (cut ids 2000))
+  (setv ids (.tolist ids)
         windows (gfor  start (range (max 1 (- (len ids) length)))
                        :if (= (get ids start) (get ids 0))       ; alike, so that lines stay whole
                        (cut ids start (+ start length))))

@@ -9,7 +9,7 @@
          nanogpt-hy.course [draw-batch]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [Corpus read-corpus]
-         nanogpt-hy.lab.data.counting [count-loss]
+         nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor token-losses]
          nanogpt-hy.lab.files [read-bytes short]
          nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
@@ -29,7 +29,7 @@
                       :if (and (<= (** V (+ k 1)) (** 2 63))
                                (< k (min (len corpus.train) (len corpus.val))))
                       k))
-  (dfor  k orders  k (count-loss (.numpy corpus.train) (.numpy corpus.val) V k)))
+  (dfor  k orders  k (counting-loss corpus k)))
 
 (defn as-corpus [text tokenizer]
   "a Corpus, or the name of a text file -> Corpus, in the tokenizer's ids."

@@ -13,6 +13,7 @@ floor."
          numpy :as np
          torch.nn.functional :as F
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.data.counting [COUNTED]
          nanogpt-hy.lab.data.encoding [known-text]
          nanogpt-hy.lab.inside.losses [as-corpus counting-losses]
          nanogpt-hy.lab.data.markov [draw-lines entropy floors-by-position next-probabilities]
@@ -162,7 +163,7 @@ floor."
   (when (> V MOST-PAIRED)
     (raise (RequestError (+ f"{about.name} has {V :,} tokens, more than the {MOST-PAIRED :,} whose "
                             "pairs can be counted in a table: look at positions instead"))))
-  (setv times  (pair-counts (.numpy corpus.val) V)
+  (setv times  (pair-counts (np.asarray (cut corpus.val COUNTED)) V)
         [model _] (mean-after-each about (cut corpus.val 400,000) V)
         totals (.sum times :axis 1)
         order  (lfor  i (np.argsort (- totals) :kind "stable")  :if (get totals i)  (int i))

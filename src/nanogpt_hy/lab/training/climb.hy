@@ -9,7 +9,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 (import  dataclasses [asdict dataclass replace]
          hashlib
          json
-         math [isfinite log]
+         math [isfinite]
          os
          pathlib [Path]
          statistics [mean stdev]
@@ -22,8 +22,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.fast [parameters-count]
          nanogpt-hy.ladder [find-stage STAGES]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
-         nanogpt-hy.lab.data.counting [count-loss]
-         nanogpt-hy.lab.training.evaluation [all-of by-line loss-floor mean-loss]
+         nanogpt-hy.lab.data.counting [counting-loss]
+         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
          nanogpt-hy.lab.data.markov [floor]
          nanogpt-hy.lab.training.report [clock console]
          nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES name-of polite-stop
@@ -211,34 +211,19 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
     (setv before loss))
   out)
 
-(defn chain-loss [corpus]
-  "-> nats per token: what the chain itself, which knows all that can be known, loses on the lines
-  of the validation part. The floor is its mean over all such texts."
-  (setv chain corpus.chain
-        text (.decode corpus.tokenizer (.tolist corpus.val))
-        total 0)
-  (for [line (.split (.removesuffix text "\n") "\n")]
-    (setv at (lfor  c line  (.index chain.chars c))
-          total (+ total (log (get chain.start (get at 0)))
-                   (sum (gfor  [i j] (zip at (cut at 1 None))
-                               (log (get chain.transitions i j)))))))
-  (- (/ total (len corpus.val))))
-
 (defn yardsticks [corpus block-size]
   "-> losses of counting models and exact floors: what the stages can be measured against."
-  (setv [train val] [(.numpy corpus.train) (.numpy corpus.val)]
-        size corpus.tokenizer.vocab-size
-        short (min (len train) (len val))
+  (setv size corpus.tokenizer.vocab-size
+        short (min (len corpus.train) (len corpus.val))
         lowest (loss-floor corpus block-size))
   {"counting" (lfor  order ORDERS
                      :if (and (< order short) (< (** size (+ order 1)) (** 2 63)))
-                     {"order" order  "loss" (count-loss train val size order)})
+                     {"order" order  "loss" (counting-loss corpus order)})
    "floors" (if (is lowest None)
               []
               (+ (lfor  seen ORDERS  {"tokens" seen  "loss" (floor corpus.chain :context seen)})
                  [{"tokens" None  "loss" lowest}]))
-   "chain" (when (and corpus.chain (by-line corpus block-size))
-             (chain-loss corpus))})
+   "chain" (floor-here corpus block-size)})
 
 (defn summary [corpus all results]
   "-> JSON: the whole comparison."
@@ -369,7 +354,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (lfor  [_ path] asked  path))
 
 (defn ladder [text * [seeds 3] [max-steps None] [stages None] [preset-name None] [config None]
-              [tokenizer "char"] [out None] [as-json False] [png None] [svg None] [options {}]]
+              [tokenizer None] [out None] [as-json False] [png None] [svg None] [options {}]]
   "`nanogpt-hy ladder`: train and compare the stages on the file TEXT; -> exit code."
   (setv pictures (asked-pictures png svg))
   (when (and max-steps (in "max_iters" options))

@@ -1,10 +1,13 @@
 "How good is a model? Its mean loss over batches that are drawn, or over every token there is."
 
-(import  math [sqrt]
+(eval-when-compile
+  (require hyrule [ncut unless]))
+(import  math [ceil sqrt]
          torch
          torch.nn.functional :as F
          nanogpt-hy.course [draw-batch windows]
-         nanogpt-hy.lab.data.chain-files [text-loss]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.data.chain-files [fits text-loss]
          nanogpt-hy.lab.data.markov [floor window-floor])
 
 (defn token-losses [model x y]
@@ -31,9 +34,10 @@
 
 (defn line-batches [ids line-tokens * [every 1] [tokens 16384]]
   "Whole lines, or one in EVERY, each after the newline before it: no token's line begins unseen."
-  (setv lines (cut (.view ids -1 line-tokens) None None every))                 ; (lines T)
-  (for [some (.split lines (max 1 (// tokens line-tokens)))]
-    (yield [(.roll some 1 :dims 1) some])))       ; a line's last token, its newline, comes first
+  (setv starts (torch.arange 0 (len ids) (* every line-tokens)))
+  (for [some (.split starts (max 1 (// tokens line-tokens)))]
+    (setv lines (get ids (+ (ncut some : None) (torch.arange line-tokens))))      ; (lines T)
+    (yield [(.roll lines 1 :dims 1) lines])))     ; a line's last token, its newline, comes first
 
 (defn by-line [corpus block-size]
   "Whether evaluation goes line by line: where lines have one length and fit into the context."
@@ -57,7 +61,16 @@
   "What the chain itself loses on just this validation part, line by line; None if not known. Chance
   puts it above or below the floor, and a model's loss with it."
   (when (and corpus.chain (by-line corpus block-size))
-    (text-loss corpus.chain (.decode corpus.tokenizer (.tolist corpus.val)))))
+    (setv at-once (* corpus.line-tokens (ceil (/ 100,000 corpus.line-tokens)))
+          total   0)
+    (for [start (range 0 (len corpus.val) at-once)]
+      (setv ids  (cut corpus.val start (+ start at-once))
+            text (.decode corpus.tokenizer (.tolist ids)))
+      (unless (fits corpus.chain text)            ; as a stranger's token file may have it
+        (raise (RequestError
+          f"{corpus.path} is damaged: its text is none of its chain's: prepare it again")))
+      (setv total (+ total (* (len ids) (text-loss corpus.chain text)))))
+    (/ total (len corpus.val))))
 
 (defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"]]
   "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as

@@ -4,6 +4,7 @@
          rich.console [Console]
          rich.progress [BarColumn Progress ProgressColumn TextColumn TimeRemainingColumn]
          rich.table [Table]
+         nanogpt-hy.lab.data.counting [COUNTED]
          nanogpt-hy.lab.training.device [threads-for]
          nanogpt-hy.lab.training.evaluation [by-line]
          nanogpt-hy.lab.training.session [parameters yardsticks]
@@ -39,7 +40,9 @@
       ["guessing" (+ f"loses {(get marks "guessing") :.4f} nats per token, "
                      f"ln {corpus.tokenizer.vocab-size}")]]
      (if (get marks "bigram counts")
-       [["counting" f"pairs of tokens loses {(get marks "bigram counts") :.4f}"]]
+       [["counting" (+ f"pairs of tokens loses {(get marks "bigram counts") :.4f}"
+                       (if (> (len corpus.train) COUNTED)
+                         f", counted in the first {COUNTED :,}" ""))]]
        [])
      (if (is (get marks "floor") None)
        []

@@ -5,15 +5,14 @@ A run goes on with the text, the model and the draws that it was begun with; the
 (eval-when-compile
   (require hyrule [unless]))
 (import  dataclasses [asdict replace]
-         hashlib
          json
          math [inf]
          pathlib [Path]
          nanogpt-hy.config [check-keys GPTConfig option-name read-config TrainConfig]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
-         nanogpt-hy.lab.data.corpus [decode-text read-corpus]
-         nanogpt-hy.lab.files [read-bytes short write-atomic]
+         nanogpt-hy.lab.data.corpus [marks-of read-corpus]
+         nanogpt-hy.lab.files [short write-atomic]
          nanogpt-hy.lab.training.session [preset-of write-config]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.training.trainer [restore Run])
@@ -29,16 +28,11 @@ A run goes on with the text, the model and the draws that it was begun with; the
     (raise (RequestError (+ f"cannot resume with other settings: {(.join "; " differ)}: "
                             "leave that out, or begin a new run without --resume")))))
 
-(defn marks-of [text]
-  "file name or Corpus -> its path, its file's sha256, how many characters it has."
-  (when (not (isinstance text str))
-    (return [text.path text.sha256 text.characters]))
-  (setv data (read-bytes text))
-  [text (.hexdigest (hashlib.sha256 data)) (len (decode-text data text))])
-
 (defn check-same-text [text folder data]
   "RequestError if TEXT is not the one that the run in FOLDER was trained on, as its DATA say."
-  (setv [path sha256 characters] (marks-of text))
+  (setv [path sha256 characters] (if (isinstance text str)
+                                   [text #* (marks-of text)]
+                                   [text.path text.sha256 text.characters]))
   (when (!= sha256 (.get data "sha256"))
     (raise (RequestError
       (+ f"cannot resume with another text: {folder} was trained on {(.get data "path")} "

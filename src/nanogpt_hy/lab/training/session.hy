@@ -13,7 +13,7 @@
          nanogpt-hy.ladder [find-stage]
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights]
          nanogpt-hy.lab.data.corpus [read-corpus]
-         nanogpt-hy.lab.data.counting [count-loss]
+         nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
          nanogpt-hy.lab.files [read-toml write-atomic]
@@ -50,7 +50,7 @@
   "The values of the preset NAME; of the lecture's also what STAGE's published run had different."
   (| (preset name) (if (= name "lecture") (. (find-stage stage) lecture) {})))
 
-(defn new-run [text * [stage None] [preset-name None] [settings {}] [tokenizer "char"]
+(defn new-run [text * [stage None] [preset-name None] [settings {}] [tokenizer None]
                [folder None] #** options]
   "A Run on TEXT, a file's name or a Corpus: the defaults, overlaid by the preset, SETTINGS (as a
   config file has them) and OPTIONS."
@@ -141,8 +141,7 @@
   (setv corpus run.corpus
         drawn (!= (eval-iters run) "all"))
   {"guessing" (log corpus.tokenizer.vocab-size)
-   "bigram counts" (count-loss (.numpy corpus.train) (.numpy corpus.val)
-                               corpus.tokenizer.vocab-size 1)
+   "bigram counts" (counting-loss corpus 1)
    "floor" (loss-floor corpus run.config.block-size :drawn drawn)
    "floor here" (when (not drawn) (floor-here corpus run.config.block-size))})
 
