@@ -7,7 +7,6 @@
          numpy :as np
          tomlkit
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.data.encoding [codes]
          nanogpt-hy.lab.data.reading [Lines]
          nanogpt-hy.lab.files [check-new read-toml remove write-atomic]
          nanogpt-hy.lab.data.markov [Chain draw-lines])
@@ -117,7 +116,7 @@
   "str -> int or None: the length all lines share, if the text is that many or more such lines.
   The newline that ends a line is not counted; lines without any character are no lines."
   (setv lines (Lines))
-  (.add lines (codes text))
+  (.add lines text)
   (.length lines :at-least at-least))
 
 (defn fits [chain text]

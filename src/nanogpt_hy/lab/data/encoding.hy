@@ -113,6 +113,8 @@
 (defclass Tokenizer []
   "What all kinds have in common. Each brings (.array self text): its ids, or a ValueError where
   something in it is unknown."
+  (setv whole False)          ; whether a text must be encoded as a whole, not part by part
+
   (defn encode [self text]
     "text -> list of ids"
     (.tolist (encode-array self text)))

@@ -18,6 +18,12 @@
   (when (and (.exists out) (.exists path) (.samefile out path))
     (raise (RequestError f"{out} is the text itself: name another file for its tokens"))))
 
+(defn check-parts [tokenizer]
+  "RequestError if the tokenizer wants a text as a whole."
+  (when tokenizer.whole
+    (raise (RequestError (+ "this tokenizer has added tokens with white space in them, so that no "
+                            "text can be cut safely: use another one, or train on the text")))))
+
 (defn kind-of [tokenizer]
   "-> str: the kind of numbers that hold the tokenizer's ids, as safetensors names it."
   (next (gfor  [kind dtype] (.items KINDS)  :if (= (np.dtype dtype) (id-kind tokenizer))  kind)))
@@ -32,7 +38,7 @@
   "file, (N)... -> int: how many ids they are; all are in the file now."
   (setv count 0)
   (for [ids arrays]
-    (.write file (.astype ids dtype))
+    (.write file (.astype ids dtype :copy False))
     (setv count (+ count (len ids))))
   count)
 
@@ -42,8 +48,9 @@
   (setv [path out] [(Path path) (Path out)])
   (check-out path out overwrite)
   (setv text      (Text path told)
-        tokenizer (tokenizer-for text tokenizer)
-        kind      (kind-of tokenizer)
+        tokenizer (tokenizer-for text tokenizer))
+  (check-parts tokenizer)
+  (setv kind      (kind-of tokenizer)
         chain     (chain-beside path (.parts text))
         starts    {}
         about     (fn [tokens] {#** (facts-of text :starts starts :tokens tokens

@@ -1,5 +1,7 @@
 "Texts read part by part, so that no text is too long: decoded, looked through, and divided."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  codecs
          hashlib [sha256]
          itertools [chain]
@@ -60,9 +62,10 @@
       (.see self (codes text))))
 
   (defn see [self codes]
-    "code points -> None"
-    (setv (get self.seen codes) True
-          self.ascii (bytes (.tolist (np.flatnonzero (cut self.seen 128))))))
+    "(N) code points -> None"
+    (unless (.all (.take self.seen codes))        ; to look is faster than to write
+      (setv (get self.seen codes) True
+            self.ascii (bytes (.tolist (np.flatnonzero (cut self.seen 128)))))))
 
   (defn characters [self]
     "-> str: each one once, in their order."
@@ -76,15 +79,15 @@
           self.width      None                    ; of the first line, its newline included
           self.even       True))
 
-  (defn add [self codes]
-    "(N) code points -> None"
+  (defn add [self text]
+    "str -> None"
     (when self.even
-      (setv ends (+ (np.flatnonzero (= codes NEWLINE)) self.characters 1))       ; (lines)
+      (setv ends (+ (np.flatnonzero (= (codes text) NEWLINE)) self.characters 1))       ; (lines)
       (when (and (is self.width None) (len ends))
         (setv self.width (int (get ends 0))))
       (setv self.even  (not (and (len ends) (.any (% ends self.width))))
             self.count (+ self.count (len ends))))
-    (setv self.characters (+ self.characters (len codes))))
+    (setv self.characters (+ self.characters (len text))))
 
   (defn length [self * [at-least 10]]
     "-> int or None: the length that all lines share, newlines not counted, if there are AT-LEAST
@@ -103,7 +106,7 @@
           lines      (Lines))
     (for [text (decoded (digested (blocks path told) digest) path)]
       (.add alphabet text)
-      (.add lines (codes text)))
+      (.add lines text))
     (when (= lines.characters 0)
       (raise (RequestError f"{path} is empty: name a text with something in it")))
     (setv self.sha256      (.hexdigest digest)
@@ -129,7 +132,7 @@
   can be read twice, as every text is."
   (with [file (reading path)]
     (setv status (os.fstat (.fileno file))))
-  (when (not (S-ISREG status.st-mode))
+  (unless (S-ISREG status.st-mode)
     (raise (RequestError
       f"{path} is no regular file, and a text is read twice: write it into a file first")))
   [status.st-size status.st-mtime-ns status.st-ino])

@@ -17,6 +17,7 @@ are asked for: to check them all would mean to read them all."
 (eval-when-compile
   (require hyrule [unless]))
 (import  json
+         mmap
          re
          numpy :as np
          torch
@@ -99,7 +100,7 @@ are asked for: to check them all would mean to read them all."
     f"has a line_tokens of {(short line)}, which does not divide its tokens"))
 
 (defn token-facts [path]
-  "file name -> dict, file name's map (N): what a token file says of its text, checked; its ids."
+  "file name -> dict, (N): what a token file says of its text, checked, and its ids, mapped."
   (setv [file size] (opened path))
   (with [file file]
     (setv [entries notes] (read-header path file size))
@@ -118,9 +119,15 @@ are asked for: to check them all would mean to read them all."
     (setv problem (facts-problem facts (get shape 0)))
     (when problem
       (refuse path f"has metadata that {problem}" WAY-OUT))
-    (setv dtype (np.dtype (get KINDS kind))
-          [count] shape)
-    #(facts (np.memmap file dtype "r" :offset (- size (* count dtype.itemsize)) :shape count))))
+    #(facts (mapped file (np.dtype (get KINDS kind)) (get shape 0)))))
+
+(defn mapped [file dtype count]
+  "file, kind of numbers, int -> (N): its last COUNT numbers, in memory that is the file itself."
+  (setv memory (mmap.mmap (.fileno file) 0 :access mmap.ACCESS-READ))
+  ;; Windows lie anywhere: to read ahead of each would read a whole file for some of it.
+  (when (hasattr mmap "MADV_RANDOM")
+    (.madvise memory mmap.MADV-RANDOM))
+  (np.frombuffer memory dtype :offset (- (len memory) (* count dtype.itemsize))))
 
 (defn open-tokens [path]
   "file name -> {name: value}: all that a Corpus wants to know; its two parts stay on the disk."
