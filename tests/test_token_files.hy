@@ -22,7 +22,7 @@
          nanogpt-hy.lab.data.encoding :as encoding
          nanogpt-hy.lab.data.markov [ab-chain]
          nanogpt-hy.lab.data.prepare [prepare-text]
-         nanogpt-hy.lab.data.reading :as reading
+         nanogpt-hy.lab.data.texts :as texts
          nanogpt-hy.lab.data.token-files [KEY token-header Tokens]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer tokenizer-json]
          nanogpt-hy.lab.training.evaluation [all-of]
@@ -70,7 +70,7 @@
   "However the bytes are cut that are read at once, characters of several bytes among them."
   (setv path  (written tmp-path (get TEXTS kind))
         whole (read-corpus path :tokenizer spec))
-  (monkeypatch.setattr reading "BLOCK" block)
+  (monkeypatch.setattr texts "BLOCK" block)
   (same-corpus whole (read-corpus (prepared path :tokenizer spec)))
   (same-corpus whole (read-corpus path :tokenizer spec)))
 
@@ -120,17 +120,17 @@
 
 (defn test-pieces-are-learned-from-a-sample [tmp-path monkeypatch]
   "Evenly spread, and the same for the text and its token file."
-  (monkeypatch.setattr reading "BLOCK" 500)
+  (monkeypatch.setattr texts "BLOCK" 500)
   (monkeypatch.setattr corpora "LEARNED" 4000)
   (setv path (written tmp-path (+ (* "the cat sat " 800) (* "on a mat; " 800))))
-  (setv text (corpora.sample (reading.Text path)))
+  (setv text (corpora.sample (texts.Text path)))
   (assert (< 2000 (len text) 6000))
   (assert (and (in "cat" text) (in "mat" text)))
   (same-corpus (read-corpus path :tokenizer "bpe:300")
                (read-corpus (prepared path :tokenizer "bpe:300"))))
 
 (defn test-pieces-need-a-place-to-cut [tmp-path monkeypatch]
-  (monkeypatch.setattr reading "BLOCK" 100)
+  (monkeypatch.setattr texts "BLOCK" 100)
   (monkeypatch.setattr encoding "MOST_UNCUT" 1000)
   (setv path (written tmp-path (* "ab" 2000)))
   (assert (in "without white space" (refusal prepared path :tokenizer "bpe:300")))
@@ -325,7 +325,7 @@ print(used() - before)")
 (defn [(pytest.mark.parametrize "kind" BAD)]
     test-a-text-that-cannot-be-read [ask tmp-path monkeypatch kind]
   (setv [data words] (get BAD kind))
-  (monkeypatch.setattr reading "BLOCK" 3)
+  (monkeypatch.setattr texts "BLOCK" 3)
   (.write-bytes (/ tmp-path "bad.txt") data)
   (for [command [["prepare" "bad.txt" "p.tokens"] ["train" "bad.txt"]]]
     (refused (ask #* command) words))
@@ -344,7 +344,7 @@ print(used() - before)")
 
 (defn [(pytest.mark.parametrize "blocks" [1 5 30])]
     test-ctrl-c-leaves-nothing-behind [tmp-path monkeypatch blocks]
-  (monkeypatch.setattr reading "BLOCK" 200)
+  (monkeypatch.setattr texts "BLOCK" 200)
   (setv path (written tmp-path PROSE)
         left [blocks])
   (defn told [count]

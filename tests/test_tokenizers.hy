@@ -1,6 +1,7 @@
 "Tokenizers: any text comes back, from any kind; what is broken or a lie is refused in one line."
 
-(import  json
+(import  itertools [islice]
+         json
          os
          subprocess
          sys
@@ -130,6 +131,21 @@
   (assert (= (unknown-characters tokenizer "abccba") []))
   (assert (in "'X', at 1 of" (refusal encode-array tokenizer "aXbé")))
   (assert (in "'X', at 1 of" (refusal tokenizer.encode "aXbé"))))
+
+(defn [(pytest.mark.parametrize "size" [1 2 126 127 128 200 254 255 256 257 300 65535 65536])]
+    test-what-is-unknown-is-seen-in-every-vocabulary [size]
+  "Whatever number stands for it in the tables, ASCII alone or among other characters."
+  (setv others (gfor  code (range 1 0x20000)
+                      :if (not (or (<= 0xd800 code 0xdfff) (= code (ord "a"))))
+                      (chr code))
+        chars  (list (islice others size))
+        tokenizer (make-tokenizer "char" (.join "" chars)))
+  (assert (= (.tolist (encode-array tokenizer (.join "" chars))) (list (range size))))
+  (for [text [(get chars 0) (+ (get chars 0) (get chars -1))]
+        unknown ["a" "\U0010ffff"]]
+    (assert (in f"{unknown !r}, at {(len text)} of the text"
+                (refusal encode-array tokenizer (+ text unknown text))))
+    (assert (= (unknown-characters tokenizer (+ text unknown)) [#(unknown (len text))]))))
 
 (defn [each] test-half-a-surrogate-pair-is-unknown [kind]
   "Python makes one of a byte on the command line that is no UTF-8."

@@ -86,7 +86,7 @@ def train(
     Parameters
     ----------
     text
-        The text: a UTF-8 file.
+        The text: a UTF-8 file, or the token file that prepare made of one.
     stage
         The model: fast, or a stage of the ladder from bigram to gpt, which is the course's GPT
         (default: fast; with the preset lecture gpt).
@@ -245,7 +245,7 @@ def ladder(
     Parameters
     ----------
     text
-        The text: a UTF-8 file.
+        The text: a UTF-8 file, or the token file that prepare made of one.
     diff
         Train nothing; show what two stages differ in: --diff residual layer-norm.
     seeds

@@ -7,7 +7,7 @@
          numpy :as np
          tomlkit
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.data.reading [Lines]
+         nanogpt-hy.lab.data.texts [Lines]
          nanogpt-hy.lab.files [check-new read-toml remove write-atomic]
          nanogpt-hy.lab.data.markov [Chain draw-lines])
 

@@ -11,7 +11,7 @@
          nanogpt-hy.lab.data.chain-files [chain-beside]
          nanogpt-hy.lab.data.encoding [chunks encoded first-places refuse-unknown
                                        unknown-characters]
-         nanogpt-hy.lab.data.reading [decoded Parts starts-counted Text]
+         nanogpt-hy.lab.data.texts [decoded Parts starts-counted Text]
          nanogpt-hy.lab.data.token-files [is-token-file open-tokens token-facts]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.files [read-bytes])

@@ -8,7 +8,7 @@
          nanogpt-hy.lab.data.chain-files [chain-beside chain-values]
          nanogpt-hy.lab.data.corpus [encoded-parts facts-of tokenizer-for]
          nanogpt-hy.lab.data.encoding [id-kind]
-         nanogpt-hy.lab.data.reading [Text]
+         nanogpt-hy.lab.data.texts [Text]
          nanogpt-hy.lab.data.token-files [KINDS token-header]
          nanogpt-hy.lab.files [atomic-file check-new])
 
