@@ -67,7 +67,7 @@
     (refuse-unknown (first-places tokenizer (.parts text)) text.path WAY-OUT))
   tokenizer)
 
-(defn encoded-parts [text tokenizer starts [told (fn [count] None)]]
+(defn encoded-parts [text tokenizer starts [told (fn [count])]]
   "-> ids of the training part, of the validation part: arrays (N)..., to be used up in this order.
   What begins a line of the training part is counted in the dict STARTS on the way."
   (setv parts (Parts (.parts text told)))

@@ -30,7 +30,7 @@
 
 (defn longest-header [facts alphabet kind]
   "-> bytes: a header with room for all that is known only in the end: ids and starts, counted."
-  (setv most   (* 4 (get facts "characters"))               ; a character has at most four bytes
+  (setv most   (* 5 (get facts "characters"))     ; of four bytes, and a space may come before it
         starts (dfor  char alphabet  char most))
   (token-header {#** facts  "starts" starts  "train_tokens" most  "line_tokens" most} kind most))
 
@@ -42,7 +42,7 @@
     (setv count (+ count (len ids))))
   count)
 
-(defn prepare-text [path out * [tokenizer "char"] [overwrite False] [told (fn [count] None)]]
+(defn prepare-text [path out * [tokenizer "char"] [overwrite False] [told (fn [count])]]
   "Write the ids of the text at PATH into the token file OUT; -> {name: value}: what is in it.
   TOLD hears how many bytes were read; the text is read twice."
   (setv [path out] [(Path path) (Path out)])

@@ -19,7 +19,7 @@
 
 ;;; From bytes to characters
 
-(defn blocks [path [told (fn [count] None)]]
+(defn blocks [path [told (fn [count])]]
   "file name -> bytes...: what is in the file. TOLD hears how many bytes each block has."
   (with [file (reading path)]
     (while (setx block (.read file BLOCK))
@@ -98,7 +98,7 @@
 
 (defclass Text []
   "A UTF-8 file that was looked through once; it is read again when its parts are asked for."
-  (defn __init__ [self path [told (fn [count] None)]]
+  (defn __init__ [self path [told (fn [count])]]
     (setv self.path  (str path)
           self.state (state-of path)
           digest     (sha256)
@@ -114,7 +114,7 @@
           self.alphabet    (.characters alphabet)
           self.line-length (.length lines)))
 
-  (defn parts [self [told (fn [count] None)]]
+  (defn parts [self [told (fn [count])]]
     "-> texts: all of it, once more; RequestError if it is not the same any more."
     (yield :from (decoded (blocks self.path told) self.path))
     (when (!= (state-of self.path) self.state)
