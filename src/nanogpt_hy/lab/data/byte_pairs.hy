@@ -49,7 +49,8 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
 
   (defn array [self text]
     (.encode text "utf-8")                ; a ValueError for what the library would choke on
-    (. (.encode self.model text :add-special-tokens False) ids))
+    (setv [made] (.encode-batch-fast self.model [text] :add-special-tokens False))
+    made.ids)
 
   (defn pieces [self id]
     (.get self.bytes id (.encode "\ufffd" "utf-8")))

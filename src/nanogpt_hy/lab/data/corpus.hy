@@ -17,7 +17,7 @@
          nanogpt-hy.lab.files [read-bytes])
 
 (setv WAY-OUT "take them out, or train a new model on this text"
-      LEARNED 20,000,000)              ; BPE is learned from about so many characters, or from fewer
+      LEARNED 10,000,000)              ; BPE is learned from about so many characters, or from fewer
 
 (defclass [(dataclass :frozen True :kw-only True)] Corpus []
   "A text as a model meets it. Where all lines have one length, it is split between lines."

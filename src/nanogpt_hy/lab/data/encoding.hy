@@ -5,7 +5,7 @@
          numpy :as np
          nanogpt-hy.errors [RequestError])
 
-(setv CHUNK      1,000,000      ; characters encoded at once
+(setv CHUNK      200,000        ; characters encoded at once
       MOST-UNCUT 20,000,000     ; so many without a place to cut are too many
       NAMED      5              ; so many unknown characters are named in an error
       CUT        (re.compile r"(?<=\S)(?=[ \n])")

@@ -13,7 +13,7 @@
          nanogpt-hy.lab.data.encoding [codes]
          nanogpt-hy.lab.files [reading])
 
-(setv BLOCK   1,000,000        ; bytes read at once: more would only leave the processor's cache
+(setv BLOCK   200,000          ; bytes read at once: more would only leave the processor's cache
       NEWLINE (ord "\n"))
 
 
