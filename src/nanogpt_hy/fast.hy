@@ -10,7 +10,6 @@ the tests hold that both then give the same logits, loss and gradients."
   (require hyrule [-> ncut unless]
            nanogpt-hy.notation [deflayer]))
 (import  dataclasses [replace]
-         functools [partial]
          itertools [repeat]
          math [sqrt]
          torch
@@ -18,8 +17,12 @@ the tests hold that both then give the same logits, loss and gradients."
          torch.nn.functional :as F
          nanogpt-hy.course [normal-init])
 
+(defn gelu-tanh [x]
+  "(...) -> (...): GPT-2's own GELU, its curve approximated by a tanh."
+  (F.gelu x :approximate "tanh"))
+
 (setv ACTIVATIONS {"gelu"      F.gelu
-                   "gelu-tanh" (partial F.gelu :approximate "tanh")
+                   "gelu-tanh" gelu-tanh
                    "relu"      F.relu})
 
 (deflayer Attention [c]

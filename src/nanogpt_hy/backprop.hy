@@ -1,0 +1,195 @@
+"Backpropagation, written out for fast's GPT: what `backward` would find, in far fewer steps.
+
+Each function computes what its layer in fast.hy computes and returns that and the way back: a
+function from dy, the gradient of the loss by the result, to dx, its gradient by the input. On its
+way it adds the gradients by the layer's weights to their .grad, which must be there. The ways back
+are composed as the layers are, in the opposite order, and nothing is recorded in between. (The
+field calls such a function a pullback. For functional languages: Pearlmutter and Siskind, Reverse-
+mode AD in a functional framework: Lambda the ultimate backpropagator, TOPLAS 30, 2008.)
+
+`add-gradient` is the course's, for a FastGPT in training that computes in float32. The tests hold
+that loss and gradients are those of fast.hy. It is also one region without a gap for torch.compile,
+from the ids to the gradients."
+
+(eval-when-compile
+  (require hyrule [-> ncut]))
+(import  functools [partial]
+         math [inf sqrt]
+         torch
+         torch.nn.functional :as F
+         nanogpt-hy.fast [ACTIVATIONS])
+
+(setv aten   torch.ops.aten            ; torch's own derivatives of single steps
+      SLOPES {(get ACTIVATIONS "gelu")      aten.gelu-backward
+              (get ACTIVATIONS "gelu-tanh") (partial aten.gelu-backward :approximate "tanh")
+              (get ACTIVATIONS "relu")      (fn [dy x] (* dy (> x 0)))})
+
+;;; The small layers
+
+(defn linear [layer x]
+  "(B T I) -> (B T O)"
+  (defn back [dy]
+    (setv rows (.flatten dy 0 1))                                      ; (B*T O)
+    (.addmm_ layer.weight.grad (.t rows) (.flatten x 0 1))             ; (O I)
+    (when (is-not layer.bias None)
+      (.add_ layer.bias.grad (.sum rows 0)))
+    (@ dy layer.weight))                                               ; (B T I)
+  [(F.linear x layer.weight layer.bias) back])
+
+(defn norm [layer x]
+  "(B T C) -> (B T C)"
+  (setv how [layer.normalized-shape layer.weight layer.bias]
+        [y mean rstd] (torch.native-layer-norm x #* how layer.eps)
+        biased (is-not layer.bias None))
+  (defn back [dy]
+    (setv [shape #* weights] how
+          [dx dweight dbias] (aten.native-layer-norm-backward dy x shape mean rstd #* weights
+                                                              [True True biased]))
+    (.add_ layer.weight.grad dweight)
+    (when biased
+      (.add_ layer.bias.grad dbias))
+    dx)
+  [y back])
+
+(defn bend [activation x]
+  "(B T 4C) -> (B T 4C): ACTIVATION is one of fast's."
+  [(activation x) (fn [dy] ((get SLOPES activation) dy x))])
+
+(defn dropout [p chance x]
+  "(...) -> (...): each number is zeroed with probability P.
+
+  16 random bits decide, a quarter of what the generator CHANCE gives in one go, so P is met to
+  1/65536. That is about nine times as quick as torch's own draws of one number each."
+  (when (= p 0)
+    (return [x (fn [dy] dy)]))
+  (setv n    (.numel x)
+        bits (.random_ (torch.empty (// (+ n 3) 4) :dtype torch.int64) (- (** 2 63)) None
+                       :generator chance)
+        kept (torch.ge (cut (.view bits torch.int16) n) (- (round (* 65536 p)) 32768)
+                       :out (torch.empty n :dtype x.dtype))            ; 1 or 0
+        mask (.mul_ (.view-as kept x) (/ 1 (- 1 p))))
+  [(* x mask) (fn [dy] (* dy mask))])
+
+;;; Attention
+
+(defn attend [q k v * scale future p chance]
+  "(B*H T D) (B*H T D) (B*H T D) -> (B*H T D). FUTURE (T T) is -inf where nobody may look, else 0.
+  The way back gives the three gradients one upon the other, (3 B*H T D)."
+  (setv weights (F.softmax (torch.baddbmm future q k.mT :alpha scale) :dim -1)  ; (B*H T T)
+        [used back-dropout] (dropout p chance weights)
+        y (torch.bmm used v))
+  (defn back [dy]
+    (setv d    (.new-empty q [3 #* q.shape])
+          [dq dk dv] (.unbind d 0)
+          dweights (back-dropout (torch.bmm dy v.mT))
+          ;; A row's weights sum to 1, so each one's gradient counts by its distance from their mean.
+          dscores (* (- dweights (.sum (* dy y) -1 :keepdim True)) weights))
+    (torch.bmm used.mT dy :out dv)
+    (torch.baddbmm dq dscores k :beta 0 :alpha scale :out dq)
+    (torch.baddbmm dk dscores.mT q :beta 0 :alpha scale :out dk)
+    d)
+  [y back])
+
+(defn attention [layer x future chance]
+  "(B T C) -> (B T C): all heads of causal self-attention, projected."
+  (setv [B T C] x.shape
+        H (. layer n-head)
+        p layer.dropout
+        scale (or layer.scale (/ 1 (sqrt (/ C H))))
+        [qkv back-qkv] (linear layer.c-attn x)                         ; (B T 3C)
+        heads (-> qkv
+                  (.unflatten -1 #(3 H -1))                            ; (B T 3 H D)
+                  (.permute 2 0 3 1 4)
+                  (.reshape 3 (* B H) T -1))                           ; (3 B*H T D)
+        [mixed back-attend] (attend #* (.unbind heads 0)
+                                    :scale scale :future future :p p :chance chance)
+        [y back-project] (linear layer.c-proj (side-by-side mixed B))
+        [y back-dropout] (dropout p chance y))
+  (defn back [dy]
+    (-> dy
+        back-dropout
+        back-project
+        (.unflatten -1 #(H -1))                                        ; (B T H D)
+        (.transpose 1 2)
+        (.reshape (* B H) T -1)                                        ; (B*H T D)
+        back-attend
+        (.view 3 B H T -1)
+        (.permute 1 3 0 2 4)
+        (.reshape B T (* 3 C))
+        back-qkv))
+  [y back])
+
+(defn side-by-side [mixed B]
+  "(B*H T D) -> (B T C): what each head found, one after the other along the channels."
+  (-> mixed
+      (.unflatten 0 #(B -1))      ; (B H T D)
+      (.transpose 1 2)            ; (B T H D)
+      (.flatten 2)))
+
+;;; The rest of the model
+
+(defn mlp [layer x chance]
+  "(B T C) -> (B T C)"
+  (setv [y back-widen] (linear layer.c-fc x)
+        [y back-bend] (bend layer.activation y)
+        [y back-narrow] (linear layer.c-proj y)
+        [y back-dropout] (dropout layer.drop.p chance y))
+  [y (fn [dy] (-> dy back-dropout back-narrow back-bend back-widen))])
+
+(defn block [layer x future chance]
+  "(B T C) -> (B T C)"
+  (setv [y back-norm] (norm layer.ln-1 x)
+        [y back-talk] (attention layer.attn y future chance)
+        x (+ x y)
+        [y back-norm-2] (norm layer.ln-2 x)
+        [y back-think] (mlp layer.mlp y chance))
+  (defn back [dy]
+    (setv dx (+ dy (-> dy back-think back-norm-2)))
+    (+ dx (-> dx back-talk back-norm)))
+  [(+ x y) back])
+
+(defn embed [transformer ids chance]
+  "(B T) -> (B T C), and a way back that ends here."
+  (setv T (get ids.shape 1)
+        [wte wpe] [transformer.wte.weight transformer.wpe.weight]
+        x (+ (F.embedding ids wte) (cut wpe T))
+        [x back-dropout] (dropout transformer.drop.p chance x))
+  (defn back [dy]
+    (setv dx (back-dropout dy))
+    (.index-add_ wte.grad 0 (.flatten ids) (.flatten dx 0 1))
+    (.add_ (cut wpe.grad T) (.sum dx 0))
+    None)
+  [x back])
+
+(defn surprise [logits targets share]
+  "(B T V) (B T) -> (): SHARE of the cross-entropy, and the gradient by the logits."
+  (setv logs (F.log-softmax (.flatten logits 0 1) :dim -1)             ; (B*T V)
+        places (.view targets -1 1)                                    ; (B*T 1)
+        part (/ share (.numel targets)))
+  (defn back []
+    (-> (.exp logs)
+        (.scatter-add_ 1 places (.new-full logs places.shape -1.0))
+        (.mul_ part)
+        (.view-as logits)))
+  [(* (- part) (.sum (.gather logs 1 places))) back])
+
+(defn [(torch.no-grad)] add-gradient [model x y share * [chance None]]
+  "(B T) (B T) -> (): add SHARE of the batch's gradient to the weights'; that share of its loss.
+  CHANCE is the generator that dropout draws from, torch's own where it is None."
+  (setv T (get x.shape 1)
+        future (.triu (.new-full model.lm-head.weight [T T] (- inf)) 1)
+        [h back] (embed model.transformer x chance)
+        backs [back])
+  (defn then [layer #* others]
+    (setv [out back] (layer #* others))
+    (.append backs back)
+    out)
+  (for [layer model.transformer.h]
+    (setv h (then block layer h future chance)))
+  (setv h (then norm model.transformer.ln-f h)
+        logits (then linear model.lm-head h)
+        [loss back-loss] (surprise logits y share)
+        d (back-loss))
+  (for [back (reversed backs)]
+    (setv d (back d)))
+  loss)

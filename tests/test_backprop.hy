@@ -1,0 +1,112 @@
+"backprop.hy: the written-out gradient is what `backward` finds for fast.hy, dropout included."
+
+(import  copy [deepcopy]
+         dataclasses [replace]
+         hypothesis [given settings strategies :as st]
+         pytest
+         torch
+         torch.nn :as nn
+         torch.testing [assert-close]
+         nanogpt-hy.backprop [add-gradient dropout]
+         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.course [add-gradient :as course-add-gradient]
+         nanogpt-hy.fast [FastGPT])
+
+(setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8))
+
+(defn shaken [c]
+  "A FastGPT of config C with all weights from N(0, 0.3), so that each one matters."
+  (setv model (FastGPT c))
+  (for [weight (.parameters model)]
+    (nn.init.normal_ weight :std 0.3)
+    (setv weight.grad (torch.zeros-like weight)))
+  model)
+
+(defn batch [c B T]
+  [(torch.randint c.vocab-size #(B T)) (torch.randint c.vocab-size #(B T))])
+
+(defn check-against-autograd [c B T share]
+  (torch.manual-seed 3)
+  (setv model (shaken c)
+        other (deepcopy model)
+        [x y] (batch c B T)
+        loss  (add-gradient model x y share)
+        wanted (course-add-gradient other x y share))
+  (assert-close loss wanted)
+  (for [[[name weight] twin] (zip (.named-parameters model) (.parameters other))]
+    (assert-close weight.grad twin.grad :rtol 1e-4 :atol 1e-6
+                  :msg (fn [text] f"{name}: {text}"))))
+
+(defn [(pytest.mark.parametrize "activation" ["gelu" "gelu-tanh" "relu"])
+       (pytest.mark.parametrize "bias" [True False])
+       (pytest.mark.parametrize "tied" [True False])
+       (pytest.mark.parametrize "scale" ["head-size" "n-embd"])]
+    test-loss-and-gradients-are-autograds [activation bias tied scale]
+  (check-against-autograd
+    (replace SMALL :activation activation :bias bias :tied tied :scale scale) 3 6 1.0))
+
+(defn [(settings :max-examples 15 :deadline None)
+       (given :B (st.integers 1 4) :T (st.integers 1 6) :n-layer (st.integers 1 3)
+              :n-head (st.sampled-from [1 2 4]) :share (st.floats 0.1 2))]
+    test-whatever-the-sizes [B T n-layer n-head share]
+  (check-against-autograd (replace SMALL :n-layer n-layer :n-head n-head) B T share))
+
+(defn test-gradients-add-up []
+  (torch.manual-seed 4)
+  (setv model (shaken SMALL)
+        other (deepcopy model)
+        batches (lfor  _ (range 3)  (batch SMALL 2 6)))
+  (for [[x y] batches]
+    (add-gradient model x y 0.25)
+    (course-add-gradient other x y 0.25))
+  (for [[weight twin] (zip (.parameters model) (.parameters other))]
+    (assert-close weight.grad twin.grad :rtol 1e-4 :atol 1e-6)))
+
+;;; Dropout
+
+(defn seeded [seed]
+  (.manual-seed (torch.Generator) seed))
+
+(defn [(pytest.mark.parametrize "p" [0.1 0.2 0.5 0.9])] test-dropout-keeps-the-mean-and-the-chance [p]
+  (setv x (torch.ones 1000 1001)
+        [y back] (dropout p (seeded 1) x)
+        gone (.item (.mean (.float (= y 0)))))
+  (assert (= gone (pytest.approx p :abs 0.002)))
+  (assert (= (.item (.mean y)) (pytest.approx 1 :abs 0.01)))
+  (assert-close (.amax y) (torch.tensor (/ 1 (- 1 p))))
+  (assert (torch.equal (back x) y)))               ; what was left out brings no gradient
+
+(defn test-masks-of-neighbours-are-independent []
+  "Four masks come from one random number: none of them says anything of another."
+  (setv gone (= 0 (get (dropout 0.5 (seeded 2) (torch.ones 400,000)) 0))
+        quarters (.float (.view gone -1 4)))
+  (assert-close (torch.corrcoef (.t quarters)) (torch.eye 4) :atol 0.02 :rtol 0)
+  (assert-close (.mean quarters 0) (torch.full #(4) 0.5) :atol 0.01 :rtol 0))
+
+(defn test-the-gradient-with-dropout-is-that-of-the-same-masks []
+  "By differences: a step in a random direction changes the loss as the gradient says, when the same
+  seed draws the same masks."
+  (setv c (replace SMALL :dropout 0.3)
+        model (shaken c)
+        [x y] (batch c 4 6))
+  (.double model)
+  (for [weight (.parameters model)]
+    (setv weight.grad (torch.zeros-like weight)))
+  (defn loss-now []
+    (.item (add-gradient model x y 1.0 :chance (seeded 5))))
+  (loss-now)
+  (setv directions (lfor  w (.parameters model)  (torch.randn-like w))
+        slope (sum (lfor  [w d] (zip (.parameters model) directions)  (.item (.sum (* w.grad d)))))
+        losses [])
+  (for [size [1e-5 -2e-5]]
+    (for [[w d] (zip (.parameters model) directions)]
+      (.add_ w.data d :alpha size))
+    (.append losses (loss-now)))
+  (assert (= slope (pytest.approx (/ (- (get losses 0) (get losses 1)) 2e-5) :rel 1e-3))))
+
+(defn test-the-same-seed-drops-the-same []
+  (setv model (shaken (replace SMALL :dropout 0.5))
+        [x y] (batch SMALL 4 6)
+        losses (lfor  seed [1 1 2]  (.item (add-gradient model x y 1.0 :chance (seeded seed)))))
+  (assert (= (get losses 0) (get losses 1)))
+  (assert (!= (get losses 0) (get losses 2))))
