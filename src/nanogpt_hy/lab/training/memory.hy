@@ -31,8 +31,8 @@
   (setv c run.config
         device (if (= run.device.type "cpu") "" f" on {run.device}")
         saved (and run.folder (.exists (/ run.folder "last.safetensors"))))
-  (+ f"there is not enough memory{device} for {run.train.batch-size} windows of {c.block-size} "
-     f"tokens at once: use {(smaller-batch run.train)}less than --block-size {c.block-size}, "
+  (+ f"there is not enough memory{device} for a batch of {run.train.batch-size} x {c.block-size} "
+     f"tokens: use {(smaller-batch run.train)}less than --block-size {c.block-size}, "
      f"--n-layer {c.n-layer} or --n-embd {c.n-embd}"
      (if saved f"; {run.folder} keeps its last checkpoint, to go on from with --resume" "")))
 

@@ -18,8 +18,8 @@
       QUIET   "6")        ; above all levels of what torch's profiler says on stderr
 
 (defclass [(dataclass :frozen True)] Profile []
-  "What was seen in so many STEPS: PHASES and OPERATIONS are #(name seconds calls), the longest first
-  among the operations; SECONDS are of the CPU or, if ON-GPU, of the GPU, WALL of the clock."
+  "What was seen in so many STEPS. PHASES and OPERATIONS are #(name seconds calls), the longest
+  operation first; SECONDS are all that the CPU or, if ON-GPU, the GPU took, WALL the clock's."
   #^ int steps
   #^ float wall
   #^ float seconds
@@ -73,8 +73,8 @@
 ;; What it saw
 
 (defn seen [events steps wall * [trace None]]
-  "Profiler events, added up by name -> Profile. Where a GPU computed, its time counts, since the CPU
-  only waits for it."
+  "Profiler events, added up by name -> Profile. Where a GPU computed, its time counts: the CPU only
+  waits for it."
   (setv here    (lfor  e events  :if (= e.device-type torch.autograd.DeviceType.CPU)  e)
         kernels (lfor  e events  :if (not (or (in e here) e.is-user-annotation))  e)
         on-gpu  (bool kernels)
@@ -114,7 +114,7 @@
         shown (cut profile.operations SHOWN)
         rest  (- profile.seconds (sum (gfor  [_ seconds _] shown  seconds)))
         each  (/ (* 1000 profile.wall) n))
-  (+ [f"\nprofile   {n :,} steps, watched, took {each :.3g} ms each"
+  (+ [f"\nprofile   {n} {(if (= n 1) "step" "steps")}, watched, took {each :.3g} ms each"
       (if profile.on-gpu
         f"          the GPU computed {(/ (* 100 profile.seconds) profile.wall) :.0f}% of that time"
         "")

@@ -16,9 +16,9 @@
 (defn layer-flops [layer c]
   "What LAYER by itself computes for one token in a step, in a model of config C.
 
-  A matrix of N weights takes N multiplications and N additions forward and twice that backward: 6 N.
-  Scores and mixture of D channels over all T places take 4 T D forward, so 12 T D. (Average's scores
-  are of zeros that learn nothing; the mask, which would spare half of it, is not considered.)"
+  A matrix of N weights takes N multiplications and N additions forward and twice that backward:
+  6 N. Scores and mixture of D channels over all T places take 4 T D forward, so 12 T D; that the
+  mask could spare half of it is not considered. Average's scores are of zeros, and learn nothing."
   (setv T c.block-size)
   (cond
     (isinstance layer nn.Linear) (* 6 (.numel layer.weight))
@@ -28,12 +28,12 @@
     True                         0))
 
 (defn flops-per-token [model c]
-  "Floating-point operations that one token of a training step takes, in matrix products: what tables,
+  "Floating-point operations that one token of a training step takes, in matrix products: what
   norms and activations do beside them is not counted.
 
-  This is the estimate of Chowdhery et al., PaLM, 2022, appendix B, 6 N + 12 L H Q T, which nanoGPT's
-  estimate_mfu has too, but N counts only the weights that are multiplied with: tables are looked up,
-  and stages without attention have none to pay for. torch's FlopCounterMode counts the same."
+  This is the estimate of Chowdhery et al., PaLM, 2022, appendix B, 6 N + 12 L H Q T, which
+  nanoGPT's estimate_mfu has too, but N counts only the weights that are multiplied with: tables are
+  looked up, and not every stage has attention. torch's FlopCounterMode counts the same."
   (sum (gfor  layer (.modules model)  (layer-flops layer c))))
 
 (defn peak-flops [name dtype]
@@ -42,8 +42,8 @@
     (next (gfor  [pattern peak] (.items PEAKS)  :if (re.fullmatch pattern name)  peak) None)))
 
 (defn tokens-per-second [run]
-  "How fast RUN trains in this process, or None if it has not yet taken two steps. Evaluations do not
-  count, nor the first step, which may compile the model."
+  "How fast RUN trains in this process, or None if it has not yet taken two steps. Evaluations do
+  not count, nor the first step, which may compile the model."
   (when (and run.warm (> run.tokens (get run.warm 0)))
     (setv [tokens seconds] run.warm)
     (/ (- run.tokens tokens) (- run.seconds seconds))))
@@ -61,7 +61,7 @@
 
 (defn scaled [number unit]
   "A number in three digits and a size of UNIT  ; (scaled 1234567 \"B\") => '1.23 MB'"
-  (for [prefix ["" "k" "M" "G" "T"]]
+  (for [prefix ["" "k" "M" "G" "T" "P" "E"]]
     (when (< number 999.5)
       (break))
     (setv number (/ number 1000)))

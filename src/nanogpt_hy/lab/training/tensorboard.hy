@@ -9,8 +9,8 @@
   (try
     (import torch.utils.tensorboard [SummaryWriter])
     (except [ImportError]
-      (raise (RequestError (+ "--tensorboard needs the package tensorboard, which is not installed: "
-                              "pip install tensorboard")) :from None)))
+      (raise (RequestError (+ "--tensorboard needs the package tensorboard, which is not "
+                              "installed: pip install tensorboard")) :from None)))
   SummaryWriter)
 
 (defn scalars [name value]
@@ -28,8 +28,8 @@
         (.add-scalar writer tag number (get row "step")))
       (.flush writer)
       (except [e OSError]
-        (raise (WorkError (+ f"cannot write the curves in {writer.log-dir} ({e.strerror}): free some "
-                             "space, or go on with --resume and without --tensorboard")))))))
+        (raise (WorkError (+ f"cannot write the curves in {writer.log-dir} ({e.strerror}): free "
+                             "some space, or go on with --resume and without --tensorboard")))))))
 
 (defn [contextmanager] curves [run]
   "Within, TensorBoard hears of each row of RUN's metrics. What metrics.jsonl has already is written
