@@ -308,9 +308,19 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   copy)
 
 (defn metrics-so-far [run]
-  "-> dicts: the rows of the run's metrics.jsonl."
-  (setv lines (.splitlines (.decode (read-bytes (/ run.folder "metrics.jsonl")) "utf-8")))
-  (lfor  line lines  (json.loads line)))
+  "-> dicts: the rows of the run's metrics.jsonl, without what is none: half a line, from a run that
+  was killed."
+  (setv path (/ run.folder "metrics.jsonl")
+        data (if (.exists path) (read-bytes path) b"")
+        rows [])
+  (for [line (.splitlines (.decode data "utf-8" "replace"))]
+    (try
+      (setv row (json.loads line))
+      (except [[ValueError RecursionError]]
+        (continue)))
+    (when (isinstance row dict)
+      (.append rows row)))
+  rows)
 
 (defn log-metrics [run row]
   "Append ROW to the run's metrics.jsonl, and let others know."
