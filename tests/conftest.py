@@ -52,10 +52,12 @@ def pytest_collect_file(file_path, parent):
 # --- What may be left out ----------------------------------------------------------------------------------------
 
 _notes = []
+_left_out = []      # tests that need a GPU; with xdist their number comes from a worker
 
 
+@pytest.hookimpl(trylast=True)      # of those that were asked for: -m and -k have chosen before
 def pytest_collection_modifyitems(config, items):
-    """Leaves out the tests that need a GPU where there is none, and says how many."""
+    """Leaves out the tests that need a GPU where there is none."""
     on_gpu = [item for item in items if item.get_closest_marker("cuda")]
     if not on_gpu:
         return
@@ -63,11 +65,24 @@ def pytest_collection_modifyitems(config, items):
     if not torch.cuda.is_available():
         items[:] = [item for item in items if item not in on_gpu]
         config.hook.pytest_deselected(items=on_gpu)
-        _notes.append(f"{len(on_gpu)} tests need an NVIDIA GPU and there is none here: left out")
+        _left_out[:] = [item.nodeid for item in on_gpu]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """With xdist: all workers have left out the same ones."""
+    _left_out[:] = getattr(node, "workeroutput", {}).get("left_out", _left_out)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session):
+    """Says how many tests were left out; having asked for no others is no mistake: then all is well."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = _left_out
+    if _left_out:
+        _notes.append(f"{len(_left_out)} tests need an NVIDIA GPU and there is none here: left out")
+        if session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     skipped = len(reporter.stats.get("skipped", [])) if reporter else 0
     if STRICT and skipped:

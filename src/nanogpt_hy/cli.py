@@ -23,7 +23,7 @@ from cyclopts import (
 
 from nanogpt_hy import __version__
 from nanogpt_hy.config import GPTConfig, TrainConfig, kind_name, nearest, shown
-from nanogpt_hy.errors import RequestError, UserError
+from nanogpt_hy.errors import RequestError, UserError, out_of_memory
 
 
 def strictly(kind, tokens):
@@ -79,6 +79,8 @@ def train(
     out: Path | None = None,
     resume: Annotated[bool, Parameter(negative="")] = False,
     init_from: Path | None = None,
+    tensorboard: Annotated[bool, Parameter(negative="")] = False,
+    profile: Annotated[bool, Parameter(negative="")] = False,
     hyperparameters: Hyperparameters = None,
 ):
     """Train a model on a text.
@@ -103,6 +105,10 @@ def train(
         Go on with the run in that folder, or with the newest one.
     init_from
         Start from the weights of this checkpoint (fine-tuning).
+    tensorboard
+        Write the metrics for TensorBoard too, into the run's folder.
+    profile
+        Watch a few of the first steps and say where their time goes; the run is the same.
     """
     from nanogpt_hy.lab.commands import train
 
@@ -115,6 +121,8 @@ def train(
         out=out,
         resume=resume,
         init_from=init_from,
+        tensorboard=tensorboard,
+        profile=profile,
         options=given(hyperparameters),
     )
 
@@ -639,13 +647,6 @@ def complaint(error):
 def one_line(text):
     """TEXT without what would break the line or steer a terminal: such characters are escaped."""
     return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def out_of_memory(error):
-    """Whether ERROR says that there is not enough memory. On a CPU torch has no class for that."""
-    return isinstance(error, MemoryError) or any(
-        words in str(error) for words in ["out of memory", "can't allocate memory"]
-    )
 
 
 def without_bare_ckpt(arguments):

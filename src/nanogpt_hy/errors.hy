@@ -10,3 +10,13 @@
 
 (defclass WorkError [UserError]
   "The request was right and the work failed: the command line exits with 1.")
+
+(setv TOO-LITTLE ["out of memory"             ; CUDA
+                  "can't allocate memory"     ; torch on a CPU
+                  "ALLOC_FAILED"])            ; CUDA's libraries, when they find no place to work in
+
+(defn out-of-memory [error]
+  "Whether ERROR says that there is not enough memory. On a CPU torch has no class for that."
+  (or (isinstance error MemoryError)
+      (and (isinstance error RuntimeError)
+           (any (gfor  words TOO-LITTLE  (in words (str error)))))))

@@ -3,6 +3,7 @@
 (eval-when-compile
   (require hyrule [unless]))
 (import  json
+         contextlib [nullcontext]
          math [exp log]
          os
          shlex
@@ -19,9 +20,14 @@
          nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
          nanogpt-hy.lab.training.report [clock console Report]
          nanogpt-hy.lab.sampler [explain-texts sample-texts Settings]
+         nanogpt-hy.lab.training.memory [enough-memory]
+         nanogpt-hy.lab.training.profile [profile-steps]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.session [begin chosen-preset EXIT-CODES free-folder go new-run
                                           read-settings RUNS tuned-run]
+         nanogpt-hy.lab.training.summary [in-words summary]
+         nanogpt-hy.lab.training.tensorboard [curves summary-writer]
+         nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.lab.checkpoints.trained [open-model])
 
 ;; train
@@ -49,18 +55,33 @@
     [(new-run corpus :stage stage :preset-name name :settings settings :folder folder #** options)
      f"{name} ({why})"]))
 
-(defn train [text #** request]
+(defn watched-steps [report]
+  "`steps`, but watched; REPORT shows where their time went."
+  (fn [run count * [told None]]
+    (setv profile (profile-steps run count :told told))
+    (when profile
+      (.profiled report profile))))
+
+(defn train [text * [tensorboard False] [profile False] #** request]
   "`nanogpt-hy train`: train on TEXT as the REQUEST (see open-run) says; -> exit code."
+  (when tensorboard
+    (summary-writer))                   ; if it is missing, that is known before anything is done
   (setv [run why] (open-run text #** request)
         resumed run.step)
   (unless (get request "resume")
     (begin run))
   (setv report (Report run))
   (.introduce report (+ why (if resumed f"; goes on at step {resumed :,}" "")))
-  (with [_ report]
-    (setv end (go run :told report.told :judged report.judged)))
+  (with [_ report
+         _ (enough-memory run)
+         _ (if tensorboard (curves run) (nullcontext))]
+    (setv end (go run :told report.told :judged report.judged
+                  :first-steps (if profile (watched-steps report) steps))))
   (setv say (. (console) print)
         folder (shlex.quote (str run.folder)))
+  (say "")
+  (for [[name fact] (in-words (summary run) run.device)]
+    (say f"{name :<9} {fact}" :markup False))
   (when run.stopping
     (say (+ f"\nstopped by {run.stopping}: saved at step {run.step :,}. Go on with:\n  "
             (resume-command run)) :markup False)

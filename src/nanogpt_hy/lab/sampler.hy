@@ -365,8 +365,8 @@ asks the model is `steps`."
 
 (defn explain-step [step tokenizer text * [likeliest 8]]
   "Step of one row -> Explained."
-  (setv before (F.softmax (.double (get step.logits 0)) :dim -1)         ; (V)
-        after  (get step.probabilities 0)                                ; (V)
+  (setv before (F.softmax (.double (.cpu (get step.logits 0))) :dim -1)  ; (V)
+        after  (.cpu (get step.probabilities 0))                         ; (V)
         order  (. (torch.sort before :descending True :stable True) indices)
         cut-off (= after 0)                                              ; (V)
         tail   (cut (.tolist (get step.ids 0)) (- (min step.seen 16)) None))

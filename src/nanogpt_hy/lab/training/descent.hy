@@ -2,7 +2,8 @@
 
 (import  math [cos inf pi]
          torch
-         nanogpt-hy.fast [parameter-groups])
+         nanogpt-hy.fast [parameter-groups]
+         nanogpt-hy.lab.training.phases [in-phase])
 
 (defn learning-rate-at [train step]
   "The learning rate of a step: a straight rise, then half a cosine down to min-lr, as nanoGPT's."
@@ -36,7 +37,7 @@
   (defn zero-grad [self]
     (.zero-grad self.adamw :set-to-none True))
 
-  (defn step [self]
+  (defn [(in-phase "optimizer")] step [self]
     (when self.scaler
       (.unscale_ self.scaler self.adamw))
     (when (< self.clip inf)

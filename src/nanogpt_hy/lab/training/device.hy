@@ -1,6 +1,7 @@
 "Where and how exactly to compute: device, precision and compiler, each with the reason in words."
 
 (import  contextlib [contextmanager nullcontext]
+         os
          shutil
          torch
          nanogpt-hy.errors [RequestError])
@@ -18,6 +19,17 @@
   (try
     (yield)
     (finally (torch.set-num-threads threads))))
+
+(defn [contextmanager] only-deterministic [asked]
+  "Within, if so ASKED, torch takes only algorithms that always give the same bits."
+  (setv [before warns] [(torch.are-deterministic-algorithms-enabled)
+                        (torch.is-deterministic-algorithms-warn-only-enabled)])
+  (when asked
+    (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")     ; what CUDA's products ask for
+    (torch.use-deterministic-algorithms True))
+  (try
+    (yield)
+    (finally (torch.use-deterministic-algorithms before :warn-only warns))))
 
 (defn choose-device [name]
   "auto, cpu, cuda, cuda:1 or mps -> torch.device, reason."
@@ -51,7 +63,7 @@
       [(getattr torch name) "asked for"]
     (!= device.type "cuda")
       [torch.float32 "fastest here without a CUDA GPU"]
-    (torch.cuda.is-bf16-supported)
+    (torch.cuda.is-bf16-supported :including-emulation False)     ; emulated, it is slow
       [torch.bfloat16 "the GPU computes in it"]
     True
       [torch.float16 "the GPU has no bfloat16; gradients are scaled"]))

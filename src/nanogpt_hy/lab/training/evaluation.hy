@@ -72,6 +72,10 @@
       (setv total (+ total (* (len ids) (text-loss corpus.chain text)))))
     (/ total (len corpus.val))))
 
+(defn finest [device]
+  "The dtype to add up in: an Apple GPU has no float64."
+  (if (= device.type "mps") torch.float32 torch.float64))
+
 (defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"]]
   "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as
   independent of each other."
@@ -80,7 +84,7 @@
   (.eval model)
   (for [[x y] batches]
     (setv losses (token-losses model (.to x device) (.to y device))
-          total (+ total (.sum (.double losses)))
+          total (+ total (.sum losses :dtype (finest losses.device)))
           tokens (+ tokens (.numel losses)))
     (.append means (.mean losses :dim 1)))
   (.train model training)

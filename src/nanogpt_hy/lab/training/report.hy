@@ -7,7 +7,9 @@
          nanogpt-hy.lab.data.counting [COUNTED]
          nanogpt-hy.lab.training.device [threads-for]
          nanogpt-hy.lab.training.evaluation [by-line]
+         nanogpt-hy.lab.training.profile [lines-of]
          nanogpt-hy.lab.training.session [parameters yardsticks]
+         nanogpt-hy.lab.training.summary [tokens-per-second]
          nanogpt-hy.lab.training.trainer [eval-iters tokens-a-step])
 
 ;; The stages that all of the sizes shape; those before have no layers, or no heads.
@@ -113,7 +115,8 @@
       (.print self.console
         "   step  train loss  val loss        lr   tokens/s     time"))
     (setv self.rows (+ self.rows 1)
-          speed (if run.seconds f"{(/ run.tokens run.seconds) :,.0f}" "-")
+          speed (tokens-per-second run)
+          speed (if speed f"{speed :,.0f}" "-")
           error (get row "val_error")
           best (= run.best {"val_loss" (get row "val_loss")  "step" run.step}))
     (.print self.console
@@ -122,7 +125,13 @@
          (if error f"  ± {error :.4f}" "")
          (if best "  best" "")))
     (when (is-not self.task None)
-      (.told self run))))
+      (.told self run)))
+
+  (defn profiled [self profile]
+    "Tables in between; the evaluations after them get a new head."
+    (setv self.rows 0)
+    (for [line (lines-of profile)]
+      (.print self.console line :markup False))))
 
 (defn clock [seconds]
   "Seconds as a person reads them  ; (clock 75.2) => '1:15'"

@@ -15,7 +15,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.lab.files [short write-atomic]
          nanogpt-hy.lab.training.session [preset-of write-config]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
-         nanogpt-hy.lab.training.trainer [restore Run])
+         nanogpt-hy.lab.training.trainer [metrics-so-far restore Run])
 
 ;; What may not differ
 
@@ -121,15 +121,8 @@ A run goes on with the text, the model and the draws that it was begun with; the
 
 (defn forget-after [run]
   "Take out of metrics.jsonl what was written after the checkpoint that RUN goes on from."
-  (setv path (/ run.folder "metrics.jsonl")
-        kept [])
-  (when (.exists path)
-    (for [line (.splitlines (.read-text path :encoding "utf-8" :errors "replace"))]
-      (try
-        (setv row (json.loads line))
-        (except [ValueError]                     ; half a line, from a run that was killed
-          (continue)))
-      (when (and (isinstance row dict) (!= (.get row "event") "end")
-                 (isinstance (.get row "step" 0) int) (<= (.get row "step" 0) run.evaluated))
-        (.append kept line)))
-    (write-atomic path (.join "" (gfor  line kept  (+ line "\n"))))))
+  (defn known [row]
+    (setv step (.get row "step" 0))
+    (and (!= (.get row "event") "end") (isinstance step int) (<= step run.evaluated)))
+  (setv kept (lfor  row (metrics-so-far run)  :if (known row)  (+ (json.dumps row) "\n")))
+  (write-atomic (/ run.folder "metrics.jsonl") (.join "" kept)))

@@ -18,6 +18,7 @@
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
          nanogpt-hy.lab.files [read-toml write-atomic]
          nanogpt-hy.lab.checkpoints.trained [open-model Trained]
+         nanogpt-hy.lab.training.summary [summary]
          nanogpt-hy.lab.training.trainer [eval-iters judge log-metrics Run save steps])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
@@ -180,20 +181,21 @@
   (setv interval run.train.eval-interval)
   (min (- interval (% run.step interval)) (- run.train.max-iters run.step)))
 
-(defn go [run * [told (fn [run])] [judged (fn [run row])]]
+(defn go [run * [told (fn [run])] [judged (fn [run row])] [first-steps steps]]
   "Train RUN to its end; -> why it ended. TOLD hears of it a few times a second, JUDGED after each
-  evaluation."
+  evaluation. FIRST-STEPS is called in place of `steps`, once."
   (with [_ (polite-stop run)]
     (while (not run.stopping)
       (when (due run)
         (judged run (judge run)))
       (when (finished run)
         (break))
-      (steps run (until-next run) :told told))
+      (first-steps run (until-next run) :told told)
+      (setv first-steps steps))
     (setv end (or run.stopping (finished run)))
     (when run.folder
       (when run.stopping
         (save run))
       (log-metrics run {"event" "end"  "step" run.step  "why" end  "seconds" (round run.seconds 3)
-                        "best" run.best})))
+                        "best" run.best  #** (summary run)})))
   end)

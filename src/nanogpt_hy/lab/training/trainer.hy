@@ -16,7 +16,6 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          hashlib
          json
          math [isfinite]
-         os
          pathlib [Path]
          time [perf-counter]
          torch
@@ -26,10 +25,12 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights save-checkpoint]
          nanogpt-hy.lab.data.corpus [check-block-size]
+         nanogpt-hy.lab.files [read-bytes]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
          nanogpt-hy.lab.training.device [choose-compile choose-device choose-dtype fit-threads
-                                         precision]
-         nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss])
+                                         only-deterministic precision]
+         nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
+         nanogpt-hy.lab.training.phases [in-phase phase STEP])
 
 ;; Randomness. The batches and the evaluations of a run have a generator each. First
 ;; weights and dropout can draw from torch's default generator alone, so a run lends it its state.
@@ -50,12 +51,13 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (torch.cuda.set-rng-state (get state "cuda") device)))
 
 (defn [contextmanager] at-work [run]
-  "Within, torch's default generator is the run's own, and it has as many threads as suit the model;
-  outside, it is as if nothing had happened."
+  "Within, torch's default generator is the run's own, it has as many threads as suit the model and,
+  if so asked, only deterministic algorithms; outside, it is as if nothing had happened."
   (setv outside (default-state run.device))
   (set-default-state run.default-state run.device)
   (try
-    (with [_ (fit-threads run.config)]
+    (with [_ (fit-threads run.config)
+           _ (only-deterministic run.train.deterministic)]
       (yield))
     (finally
       (setv run.default-state (default-state run.device))
@@ -70,7 +72,9 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
    dtype  dtype
    scaler scaler]
   (forward [self ids]
-    (setv logits (.float (with [_ (precision self.device self.dtype)] (self.model ids))))
+    (with [_ (phase "forward")
+           _ (precision self.device self.dtype)]
+      (setv logits (.float (self.model ids))))
     (when (and self.scaler logits.requires-grad)
       (.register-hook logits self.scaler.scale))
     logits))
@@ -86,6 +90,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device)
           [self.compiled self.compile-reason] (choose-compile train.compile self.device)
           self.step 0  self.tokens 0  self.seconds 0.0
+          self.warm None                   ; tokens and seconds after the first step here
+          self.listeners []                ; who hears of each row of metrics
           self.loss None                   ; of the last step that was looked at
           self.pending []                  ; losses of later steps, still on the device
           self.evaluated -1                ; step of the last evaluation
@@ -95,9 +101,6 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.generators (dfor  name ["batches" "evaluation"]
                                  name (when (= train.draws "named")
                                         (named-generator train.seed name))))
-    (when train.deterministic
-      (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")
-      (torch.use-deterministic-algorithms True))
     (setv self.default-state (seeded-state train.seed self.device))
     (with [_ (at-work self)]
       (setv self.model (.to (build-model stage config :init train.init) self.device)
@@ -122,17 +125,17 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "nanoGPT draws a batch before the evaluation that precedes its step; the lecture draws it after."
   (and (= run.train.draws "published") (= run.stage "fast")))
 
-(defn fresh-batches [run]
+(defn [(in-phase "draw the batch")] fresh-batches [run]
   "The batches of one step."
   (lfor  _ (range run.train.gradient-accumulation-steps)
     (draw-batch run.corpus.train :batch-size run.train.batch-size
                 :block-size run.config.block-size :generator (get run.generators "batches"))))
 
-(defn on-device [batches device]
+(defn [(in-phase "copy the batch")] on-device [batches device]
   "The same batches, where the model is."
   (lfor  [x y] batches  [(.to x device) (.to y device)]))
 
-(defn one-step [run]
+(defn [(in-phase STEP)] one-step [run]
   "Train one step. The loss stays on the device until somebody looks."
   (setv batches (or run.ahead (fresh-batches run)))
   (.set-rate run.optimizer (learning-rate-at run.train run.step))
@@ -168,14 +171,18 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
       (when run.stopping
         (break))
       (one-step run)
+      (unless run.warm
+        (look run)
+        (setv run.warm [run.tokens (+ run.seconds (- (perf-counter) started))]))
       (setv now (perf-counter))
       (when (> (- now spoken) 0.2)
         (setv run.seconds (+ run.seconds (- now started))  started now  spoken now)
         (look run)
         (when told
           (told run)))))
-  (setv run.seconds (+ run.seconds (- (perf-counter) started)))
-  (look run))
+  (setv loss (look run)                ; a GPU is not done before
+        run.seconds (+ run.seconds (- (perf-counter) started)))
+  loss)
 
 ;; Evaluation
 
@@ -300,12 +307,29 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
            (json.loads (json.dumps (progress run))))
   copy)
 
+(defn metrics-so-far [run]
+  "-> dicts: the rows of the run's metrics.jsonl, without what is none: half a line, from a run that
+  was killed."
+  (setv path (/ run.folder "metrics.jsonl")
+        data (if (.exists path) (read-bytes path) b"")
+        rows [])
+  (for [line (.splitlines (.decode data "utf-8" "replace"))]
+    (try
+      (setv row (json.loads line))
+      (except [[ValueError RecursionError]]
+        (continue)))
+    (when (isinstance row dict)
+      (.append rows row)))
+  rows)
+
 (defn log-metrics [run row]
-  "Append ROW to the run's metrics.jsonl."
+  "Append ROW to the run's metrics.jsonl, and let others know."
   (setv path (/ run.folder "metrics.jsonl"))
   (try
     (with [file (open path "a" :encoding "utf-8")]
       (.write file (+ (json.dumps row) "\n")))
     (except [e OSError]
       (raise (WorkError (+ f"cannot write {path} ({e.strerror}): "
-                           "free some space, or use a folder that you may write to"))))))
+                           "free some space, or use a folder that you may write to")))))
+  (for [hear run.listeners]
+    (hear row)))
