@@ -15,7 +15,7 @@
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [read-corpus]
-         nanogpt-hy.lab.training.descent [learning-rate-at]
+         nanogpt-hy.lab.training.descent [groups-of learning-rate-at]
          nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor]
          nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.resume [resume-run]
@@ -260,7 +260,8 @@
   (assert (= (learning-rate-at (replace train :lr-decay-iters 0) 1999) 1e-3)))
 
 (defn test-decay-pulls-matrices-only [ab]
-  (setv groups (. (small ab) optimizer adamw param-groups))
+  (setv run (small ab)
+        groups (groups-of run.model run.train))
   (assert (= (lfor  g groups  (get g "weight_decay")) [0.1 0.0]))
   (assert (all (gfor  p (get groups 0 "params")  (>= p.ndim 2))))
   (assert (all (gfor  p (get groups 1 "params")  (< p.ndim 2)))))

@@ -3,6 +3,7 @@
 (import  math [cos inf pi]
          torch
          nanogpt-hy.fast [parameter-groups]
+         nanogpt-hy.lab.training.adamw [AdamW]
          nanogpt-hy.lab.training.phases [in-phase])
 
 (defn learning-rate-at [train step]
@@ -27,21 +28,21 @@
 (defclass Descent []
   "AdamW that cuts the gradient's length and, in float16, undoes its scaling before each step."
 
-  (defn __init__ [self model train * [fused True] [scaler None]]
-    (setv self.adamw (torch.optim.AdamW (groups-of model train) :lr train.learning-rate
-                                        :betas #(train.beta1 train.beta2) :fused fused)
-          self.weights (list (.parameters model))
+  (defn __init__ [self model train * [flat False] [scaler None]]
+    (setv self.adamw (AdamW (groups-of model train) :betas [train.beta1 train.beta2] :flat flat)
           self.clip (or train.grad-clip inf)
           self.scaler scaler))
 
   (defn zero-grad [self]
-    (.zero-grad self.adamw :set-to-none True))
+    (.zero-grad self.adamw))
 
   (defn [(in-phase "optimizer")] step [self]
     (when self.scaler
       (.unscale_ self.scaler self.adamw))
     (when (< self.clip inf)
-      (torch.nn.utils.clip-grad-norm_ self.weights self.clip))
+      (torch.nn.utils.clip-grad-norm_
+        (lfor  group self.adamw.param-groups  w (get group "params")  w)
+        self.clip))
     (if self.scaler
       (do (.step self.scaler self.adamw) (.update self.scaler))
       (.step self.adamw))
@@ -53,15 +54,13 @@
 
   (defn moments [self]
     "-> dict of tensors: what AdamW remembers of each weight, by the weight's place."
-    (dfor  [place state] (.items (get (.state-dict self.adamw) "state"))
-           [name value] (.items state)
-           f"{place}.{name}" value))
+    (setv found {})
+    (for [[place kinds] (enumerate (zip self.adamw.steps self.adamw.averages self.adamw.squares))
+          [kind tensor] (zip ["step" "exp_avg" "exp_avg_sq"] kinds)]
+      (setv (get found f"{place}.{kind}") tensor))
+    found)
 
-  (defn restore [self moments]
+  (defn [(torch.no-grad)] restore [self moments]
     "Take over MOMENTS, as the method of that name gave them."
-    (setv state {})
-    (for [[key value] (.items moments)]
-      (setv [place name] (.split key "."))
-      (setv (get (.setdefault state (int place) {}) name) value))
-    (setv groups (get (.state-dict self.adamw) "param_groups"))
-    (.load-state-dict self.adamw {"state" state  "param_groups" groups})))
+    (for [[name tensor] (.items (self.moments))]
+      (.copy- tensor (get moments name)))))

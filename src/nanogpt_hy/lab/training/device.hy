@@ -12,13 +12,17 @@
   "How many threads compute a model of CONFIG on the CPU: a narrow one is done before others wake."
   (if (<= config.n-embd NARROW) 1 (torch.get-num-threads)))
 
-(defn [contextmanager] fit-threads [config]
-  "Within, torch has as many threads as suit a model of CONFIG."
-  (setv threads (torch.get-num-threads))
-  (torch.set-num-threads (threads-for config))
+(defn [contextmanager] with-threads [count]
+  "Within, torch divides each operation among COUNT threads."
+  (setv before (torch.get-num-threads))
+  (torch.set-num-threads count)
   (try
     (yield)
-    (finally (torch.set-num-threads threads))))
+    (finally (torch.set-num-threads before))))
+
+(defn fit-threads [config]
+  "A context: within, torch has as many threads as suit a model of CONFIG."
+  (with-threads (threads-for config)))
 
 (defn [contextmanager] only-deterministic [asked]
   "Within, if so ASKED, torch takes only algorithms that always give the same bits."

@@ -65,7 +65,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
 
 (defn check-moments [run tensors step]
   "ValueError if the optimizer's memory among TENSORS, of some STEPs, does not fit RUN's weights."
-  (setv weights (lfor  group run.optimizer.adamw.param-groups  w (get group "params")  w)
+  (setv weights run.optimizer.adamw.weights
         found {})
   (for [[name t] (.items tensors)  :if (.startswith name "optimizer.")]
     (setv [_ place kind] (.split name "."))

@@ -11,7 +11,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 (eval-when-compile
   (require hyrule [unless]
            nanogpt-hy.notation [deflayer]))
-(import  contextlib [contextmanager]
+(import  contextlib [contextmanager nullcontext]
          dataclasses [asdict]
          hashlib
          json
@@ -28,9 +28,10 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.files [read-bytes]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
          nanogpt-hy.lab.training.device [choose-compile choose-device choose-dtype fit-threads
-                                         only-deterministic precision]
+                                         only-deterministic precision with-threads]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
-         nanogpt-hy.lab.training.phases [in-phase phase STEP])
+         nanogpt-hy.lab.training.phases [in-phase phase STEP]
+         nanogpt-hy.lab.training.workers [train-step :as train-step-by-hand  Workers])
 
 ;; Randomness. The batches and the evaluations of a run have a generator each. First
 ;; weights and dropout can draw from torch's default generator alone, so a run lends it its state.
@@ -106,8 +107,15 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
       (setv self.model (.to (build-model stage config :init train.init) self.device)
             self.ahead (when (draws-ahead self) (fresh-batches self))))
     (setv self.scaler (when (= self.dtype torch.float16) (torch.amp.GradScaler self.device.type))
-          self.optimizer (Descent self.model train :scaler self.scaler)
-          self.forward (Forward (if self.compiled (torch.compile self.model) self.model)
+          self.optimizer (Descent self.model train :scaler self.scaler
+                                  :flat (= self.device.type "cpu"))
+          self.workers (when (by-hand self)
+                         (Workers self.model config self.optimizer.adamw
+                                  (fn [i] (named-generator train.seed f"dropout {i} {self.step}"))
+                                  :compiled self.compiled))
+          self.forward (Forward (if (and self.compiled (not self.workers))
+                                  (torch.compile self.model)
+                                  self.model)
                                 self.device self.dtype self.scaler)))
 
   (defn __repr__ [self]
@@ -120,6 +128,18 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (setv state (default-state device))
   (set-default-state outside device)
   state)
+
+(defn by-hand [run]
+  "Whether the written-out gradient serves: it is that of fast's GPT in float32, on a CPU, and draws
+  dropout in an order of its own."
+  (and (= run.stage "fast") (= run.device.type "cpu") (= run.dtype torch.float32)
+       (not (and run.config.dropout (= run.train.draws "published")))))
+
+(defn descend [run batches]
+  "((B T) (B T))... -> (): one step downhill; the loss before it."
+  (if run.workers
+    (train-step-by-hand run.workers run.optimizer #* batches)
+    (train-step run.forward run.optimizer #* batches)))
 
 (defn draws-ahead [run]
   "nanoGPT draws a batch before the evaluation that precedes its step; the lecture draws it after."
@@ -139,7 +159,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "Train one step. The loss stays on the device until somebody looks."
   (setv batches (or run.ahead (fresh-batches run)))
   (.set-rate run.optimizer (learning-rate-at run.train run.step))
-  (.append run.pending (train-step run.forward run.optimizer #* (on-device batches run.device)))
+  (.append run.pending (descend run (on-device batches run.device)))
   (setv run.ahead (when (draws-ahead run) (fresh-batches run))
         run.step (+ run.step 1)
         run.tokens (+ run.tokens (tokens-a-step run))))
@@ -166,7 +186,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "Train COUNT steps, fewer if the run is told to stop; -> the last loss. TOLD is called with the
   run a few times a second."
   (setv started (perf-counter)  spoken started)
-  (with [_ (at-work run)]
+  (with [_ (at-work run)
+         _ (if run.workers (with-threads run.workers.threads-each) (nullcontext))]
     (for [_ (range count)]
       (when run.stopping
         (break))

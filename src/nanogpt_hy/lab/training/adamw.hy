@@ -1,0 +1,90 @@
+"AdamW by torch's own kernel, without torch's class for it.
+
+torch.optim.AdamW loads torch's compiler at its first step: a second and a half, which a toy run
+feels. Its functional form does not. And on a CPU all weights can lie in one tensor, their gradients
+in another and what is remembered of them in two more: a step, or the cutting of a gradient, is then
+one operation for each group of weights and not one for each weight."
+
+(import  torch
+         torch.optim.adamw [adamw])
+
+(defn parts-of [flat weights]
+  "(N) -> tensors of the shapes of WEIGHTS, which lie in FLAT one after the other."
+  (lfor  [w part] (zip weights (.split flat (lfor  w weights  (.numel w))))
+         (.view part w.shape)))
+
+(defn flat-numbers [weights]
+  "Move WEIGHTS into one tensor (N), of which they are views from now on; it."
+  (setv flat (torch.cat (lfor  w weights  (.flatten w.data))))
+  (for [[w part] (zip weights (parts-of flat weights))]
+    (setv w.data part))
+  flat)
+
+(defn flat-gradients [weights]
+  "One tensor (N) of zeros, in which each of WEIGHTS has its .grad from now on."
+  (setv flat (torch.zeros (sum (gfor  w weights  (.numel w)))))
+  (for [[w part] (zip weights (parts-of flat weights))]
+    (setv w.grad part))
+  flat)
+
+(defclass AdamW []
+  "The optimizer of GROUPS of weights, each with its decay, as torch.optim's classes take them.
+  FLAT, for weights on the CPU: in one tensor, as above. They then have a .grad at all times."
+
+  (defn __init__ [self groups * betas flat]
+    (setv self.betas   betas
+          self.weights (lfor  g groups  w (get g "params")  w))
+    (if flat
+      (self.lie-flat groups)
+      (self.lie-apart groups)))
+
+  (defn lie-apart [self groups]
+    (setv self.averages  (lfor  w self.weights  (torch.zeros-like w))
+          self.squares   (lfor  w self.weights  (torch.zeros-like w))
+          self.steps     (lfor  w self.weights  (torch.zeros [] :device w.device))
+          self.gradients None
+          self.param-groups [])
+    (for [g groups]
+      (setv start (sum (gfor  before self.param-groups  (len (get before "params"))))
+            own   (slice start (+ start (len (get g "params")))))
+      (.append self.param-groups {#** g
+                                  "averages" (get self.averages own)
+                                  "squares"  (get self.squares own)
+                                  "steps"    (get self.steps own)})))
+
+  (defn lie-flat [self groups]
+    (setv numbers (flat-numbers self.weights)
+          flats   [numbers (torch.zeros-like numbers) (torch.zeros-like numbers)]
+          [_ self.averages self.squares] (lfor  flat flats  (parts-of flat self.weights))
+          self.gradients (flat-gradients self.weights)
+          sizes   (lfor  g groups  (sum (gfor  w (get g "params")  (.numel w))))
+          self.steps []
+          self.param-groups [])
+    (for [[g #* parts gradient] (zip groups
+                                     #* (lfor  flat flats  (.split flat sizes))
+                                     (.split self.gradients sizes))]
+      (setv [weights average square] parts
+            weights.grad gradient
+            step (torch.zeros []))
+      (.extend self.steps (* [step] (len (get g "params"))))
+      (.append self.param-groups {#** g  "params" [weights]  "averages" [average]
+                                  "squares" [square]  "steps" [step]})))
+
+  (defn zero-grad [self]
+    (if (is self.gradients None)
+      (for [w self.weights]
+        (setv w.grad None))
+      (.zero- self.gradients)))
+
+  (defn [(torch.no-grad)] step [self]
+    (for [group self.param-groups]
+      ;; A weight that the loss does not depend on has no gradient, and stays.
+      (setv moving (lfor  [i w] (enumerate (get group "params"))  :if (is-not w.grad None)  i)
+            [weights averages squares steps]
+              (lfor  name ["params" "averages" "squares" "steps"]
+                     (lfor  i moving  (get group name i))))
+      (when moving
+        (adamw weights (lfor  w weights  w.grad) averages squares [] steps
+               :fused True :amsgrad False :maximize False :eps 1e-8
+               :beta1 (get self.betas 0) :beta2 (get self.betas 1)
+               :lr (get group "lr") :weight-decay (get group "weight_decay"))))))

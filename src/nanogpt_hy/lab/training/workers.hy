@@ -1,0 +1,76 @@
+"A training step on the cores of a CPU: each has rows of the batch to itself.
+
+torch divides every single operation among the cores, and they meet after each; small ones are done
+before a second core is awake. Here each of two threads takes half of the batch through the whole
+model and back, by the gradient as backprop.hy writes it, and they meet once. What one thread has in
+hand is cut into parts that its cache can hold."
+
+(import  concurrent.futures [ThreadPoolExecutor]
+         copy [deepcopy]
+         torch
+         torch.nn :as nn
+         nanogpt-hy.backprop [add-gradient]
+         nanogpt-hy.lab.training.adamw [flat-gradients]
+         nanogpt-hy.lab.training.device [threads-for]
+         nanogpt-hy.lab.training.phases [in-phase])
+
+(setv MOST-WORKERS 2                   ; Python lets only one at a time decide what comes next
+      PART (** 2 21))                  ; numbers in the widest layer that a cache holds well
+
+(defn shadow [model weights]
+  "MODEL once more and its gradients (N): it has the same WEIGHTS, in the same memory, but a gradient
+  of its own."
+  (setv twins (lfor  w weights  (nn.Parameter w.data)))
+  [(deepcopy model (dict (zip (map id weights) twins)))
+   (flat-gradients twins)])
+
+(defclass Workers []
+  "They find the gradient of a FastGPT of CONFIG, whose weights the flat OPTIMIZER moves. Dropout
+  draws from (CHANCE i), a generator for worker i at this step."
+
+  (defn __init__ [self model config optimizer chance * [compiled False]]
+    (setv self.chance       (when config.dropout chance)
+          self.optimizer    optimizer
+          threads           (threads-for config)
+          ;; Compiled code is divided among the cores by the compiler.
+          count             (if compiled 1 (min MOST-WORKERS threads))
+          ;; What else is done between two gradients keeps to one share of the threads, too: OpenMP's
+          ;; go on spinning for a while when there is nothing to do, and that in a worker's place.
+          self.threads-each (// threads count)
+          self.others       (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
+          self.models       [model #* (lfor  [m _] self.others  m)]
+          self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
+          self.add-gradient (if compiled (torch.compile add-gradient) add-gradient)
+          self.in-turn      (= count 1)      ; not at the same time, but with the same result
+          self.pool         (ThreadPoolExecutor count :initializer torch.set-num-threads
+                                                :initargs [self.threads-each])))
+
+  (defn own-part [self i x y share]
+    "Worker number I adds its rows' part of the gradient to its model's; -> their part of the loss."
+    (setv chance (when self.chance (self.chance i))
+          loss   0)
+    (for [[x-part y-part] (zip (.split x self.rows) (.split y self.rows))]
+      (setv part (* share (/ (len x-part) (len x)))
+            loss (+ loss (self.add-gradient (get self.models i) x-part y-part part
+                                            :chance chance))))
+    loss)
+
+  (defn [(in-phase "forward and backward")] add-gradients [self x y share]
+    "(B T) (B T) -> (): as the course's add-gradient."
+    (setv count  (len self.models)
+          xs     (.chunk x count)
+          shares (lfor  own xs  (* share (/ (len own) (len x))))
+          each   (if self.in-turn map self.pool.map)
+          losses (list (each self.own-part (range count) xs (.chunk y count) shares)))
+    (for [[_ gradients] self.others]
+      (.add- self.optimizer.gradients gradients)
+      (.zero- gradients))
+    (sum losses)))
+
+(defn train-step [workers optimizer #* batches]
+  "((B T) (B T))... -> (): the course's train-step, by WORKERS."
+  (.zero-grad optimizer)
+  (setv share (/ 1 (len batches))
+        loss  (sum (lfor  [x y] batches  (.add-gradients workers x y share))))
+  (.step optimizer)
+  loss)
