@@ -3,6 +3,7 @@
 (import  math [cos inf pi]
          torch
          nanogpt-hy.fast [parameter-groups]
+         nanogpt-hy.lab.training.parallel [part-of]
          nanogpt-hy.lab.training.phases [in-phase])
 
 (defn learning-rate-at [train step]
@@ -59,9 +60,11 @@
 
   (defn restore [self moments]
     "Take over MOMENTS, as the method of that name gave them."
-    (setv state {})
+    (setv state {}
+          weights (lfor  group self.adamw.param-groups  w (get group "params")  w))
     (for [[key value] (.items moments)]
       (setv [place name] (.split key "."))
-      (setv (get (.setdefault state (int place) {}) name) value))
+      (setv (get (.setdefault state (int place) {}) name)
+            (part-of value (get weights (int place)))))
     (setv groups (get (.state-dict self.adamw) "param_groups"))
     (.load-state-dict self.adamw {"state" state  "param_groups" groups})))

@@ -60,7 +60,8 @@
   (setv run.warm [run.tokens run.seconds])       ; the watched steps were slower than others
   (when (> run.step before)
     (seen (.key-averages prof) (- run.step before) wall
-          :trace (when run.folder (write-trace prof (/ run.folder "trace.json"))))))
+          :trace (when (and run.folder run.group.leads)
+                   (write-trace prof (/ run.folder "trace.json"))))))
 
 (defn write-trace [prof path]
   "Write what PROF saw as a Chrome trace, whole or not at all; -> PATH."

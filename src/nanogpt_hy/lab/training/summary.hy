@@ -56,7 +56,7 @@
         peak  (when (= run.device.type "cuda")
                 (peak-flops (torch.cuda.get-device-name run.device) run.dtype)))
   {"tokens" run.tokens  "tokens_per_second" speed  "flops_per_token" each
-   "flops_per_second" flops  "flops_utilization" (when (and flops peak) (/ flops peak))
+   "flops_per_second" flops  "flops_utilization" (when (and flops peak) (/ flops peak run.group.size))
    "peak_memory" (peak-memory run.device)})
 
 (defn scaled [number unit]

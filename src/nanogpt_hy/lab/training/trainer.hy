@@ -27,18 +27,23 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.data.corpus [check-block-size]
          nanogpt-hy.lab.files [read-bytes]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
-         nanogpt-hy.lab.training.device [choose-compile choose-device choose-dtype fit-threads
-                                         only-deterministic precision]
+         nanogpt-hy.lab.training.device [choose-compile choose-dtype fit-threads only-deterministic
+                                         precision]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
-         nanogpt-hy.lab.training.phases [in-phase phase STEP])
+         nanogpt-hy.lab.training.parallel [own-device parts-of placed together whole]
+         nanogpt-hy.lab.training.phases [in-phase phase STEP]
+         nanogpt-hy.lab.training.processes [check-shares here own-rows Pauses total])
 
 ;; Randomness. The batches and the evaluations of a run have a generator each. First
 ;; weights and dropout can draw from torch's default generator alone, so a run lends it its state.
 
-(defn named-generator [seed name]
-  "A generator for one purpose: other names, other draws, whatever the seed."
+(defn named-seed [seed name]
+  "A seed for one purpose: other names, other draws, whatever the seed."
   (setv digest (.digest (hashlib.sha256 (.encode f"{seed} {name}"))))
-  (.manual-seed (torch.Generator) (int.from-bytes (cut digest 7) "big")))
+  (int.from-bytes (cut digest 7) "big"))
+
+(defn named-generator [seed name]
+  (.manual-seed (torch.Generator) (named-seed seed name)))
 
 (defn default-state [device]
   "The states of torch's default generators that computing on DEVICE draws from."
@@ -84,9 +89,11 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 
   (defn __init__ [self corpus config train * [stage "gpt"] [folder None]]
     (check-block-size corpus config.block-size)
+    (setv self.group (here))           ; the processes that train it
+    (check-shares self.group train)
     (setv self.corpus corpus  self.config config  self.train train  self.stage stage
           self.folder (when folder (Path folder))
-          [self.device self.device-reason] (choose-device train.device)
+          [self.device self.device-reason] (own-device self.group train.device)
           [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device)
           [self.compiled self.compile-reason] (choose-compile train.compile self.device)
           self.step 0  self.tokens 0  self.seconds 0.0
@@ -97,17 +104,23 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.evaluated -1                ; step of the last evaluation
           self.best {"val_loss" None  "step" None}
           self.stale 0                     ; evaluations since the best
-          self.stopping None               ; why the run is to stop before its end, if so
+          self.asked None                  ; the signal by which this process was told to stop
+          self.stopping None               ; the same, once all processes know: no step follows
+          self.pauses (Pauses self.group)
           self.generators (dfor  name ["batches" "evaluation"]
                                  name (when (= train.draws "named")
                                         (named-generator train.seed name))))
     (setv self.default-state (seeded-state train.seed self.device))
     (with [_ (at-work self)]
-      (setv self.model (.to (build-model stage config :init train.init) self.device)
+      (setv self.model (placed self.group (build-model stage config :init train.init) self.device
+                               train.shard)
             self.ahead (when (draws-ahead self) (fresh-batches self))))
+    (own-dropout self)
     (setv self.scaler (when (= self.dtype torch.float16) (torch.amp.GradScaler self.device.type))
           self.optimizer (Descent self.model train :scaler self.scaler)
-          self.forward (Forward (if self.compiled (torch.compile self.model) self.model)
+          self.forward (Forward (together self.group self.model
+                                          (if self.compiled (torch.compile self.model) self.model)
+                                          train.gradient-accumulation-steps)
                                 self.device self.dtype self.scaler)))
 
   (defn __repr__ [self]
@@ -121,15 +134,22 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (set-default-state outside device)
   state)
 
+(defn own-dropout [run]
+  "Let the process that RUN is in drop out other activations than the others do."
+  (when run.group.rank
+    (setv name f"dropout {run.group.rank} {run.step}"
+          run.default-state (seeded-state (named-seed run.train.seed name) run.device))))
+
 (defn draws-ahead [run]
   "nanoGPT draws a batch before the evaluation that precedes its step; the lecture draws it after."
   (and (= run.train.draws "published") (= run.stage "fast")))
 
 (defn [(in-phase "draw the batch")] fresh-batches [run]
-  "The batches of one step."
+  "The batches of one step, or this process's share of each."
   (lfor  _ (range run.train.gradient-accumulation-steps)
-    (draw-batch run.corpus.train :batch-size run.train.batch-size
-                :block-size run.config.block-size :generator (get run.generators "batches"))))
+    (own-rows run.group
+      (draw-batch run.corpus.train :batch-size run.train.batch-size
+                  :block-size run.config.block-size :generator (get run.generators "batches")))))
 
 (defn [(in-phase "copy the batch")] on-device [batches device]
   "The same batches, where the model is."
@@ -148,9 +168,10 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (* run.train.batch-size run.config.block-size run.train.gradient-accumulation-steps))
 
 (defn look [run]
-  "Bring the losses of the last steps home; WorkError if one of them is not finite."
+  "Bring the losses of the last steps home; WorkError if one of them is not finite. Many processes
+  do so after the same step."
   (when run.pending
-    (setv losses (.tolist (torch.stack run.pending))
+    (setv losses (.tolist (/ (total run.group (torch.stack run.pending)) run.group.size))
           first-step (- run.step (len losses)))
     (.clear run.pending)
     (for [[i loss] (enumerate losses)]
@@ -175,7 +196,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
         (look run)
         (setv run.warm [run.tokens (+ run.seconds (- (perf-counter) started))]))
       (setv now (perf-counter))
-      (when (> (- now spoken) 0.2)
+      (when (.due run.pauses run (- now spoken))
         (setv run.seconds (+ run.seconds (- now started))  started now  spoken now)
         (look run)
         (when told
@@ -212,7 +233,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (setv started (perf-counter))
   (with [_ (at-work run)]
     (defn loss-on [ids]
-      (mean-loss run.forward (batches-of run ids) :device run.device))
+      (mean-loss run.forward (batches-of run ids) :device run.device :group run.group))
     (setv [train-loss _]       (loss-on run.corpus.train)
           [val-loss val-error] (loss-on run.corpus.val)))
   {"event" "eval"  "step" run.step  "train_loss" train-loss  "val_loss" val-loss
@@ -244,8 +265,9 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "-> dict of tensors: all that the next step depends on, beside the numbers of `progress`."
   (setv generators (dfor  [name g] (.items run.generators)  :if g  name (.get-state g))
         ahead (or run.ahead []))
-  (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
-     (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)
+  (| (whole run.group
+       (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
+          (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)))
      (dfor  [name s] (.items generators)  f"generator.{name}" s)
      (dfor  [name s] (.items run.default-state)  f"generator.default.{name}" s)
      (dfor  [i pair] (enumerate ahead)  [j part] (enumerate pair)  f"ahead.{i}.{j}" part)))
@@ -273,17 +295,18 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (raise (RequestError "this run has no folder to save in: make it with :folder \"runs/NAME\"")))
   (look run)
   (setv tensors (state-tensors run))
-  (save-checkpoint (/ run.folder f"{name}.safetensors")
-                   (if (= name "last")
-                     tensors
-                     (dfor  [key t] (.items tensors)  :if (.startswith key "model.")  key t))
-                   (run-meta run)))
+  (when run.group.leads
+    (save-checkpoint (/ run.folder f"{name}.safetensors")
+                     (if (= name "last")
+                       tensors
+                       (dfor  [key t] (.items tensors)  :if (.startswith key "model.")  key t))
+                     (run-meta run))))
 
 (defn restore [run tensors step progress]
   "Put RUN where another stood: state TENSORS, STEP and PROGRESS as the functions above give them."
   (defn under [prefix]
     (dfor  [key t] (.items tensors)  :if (.startswith key prefix)  (.removeprefix key prefix) t))
-  (load-weights run.model tensors)
+  (load-weights run.model (parts-of tensors run.model))
   (.restore run.optimizer (under "optimizer."))
   (for [[name generator] (.items run.generators)  :if generator]
     (.set-state generator (get tensors f"generator.{name}")))
@@ -295,6 +318,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
         run.step step)
   (for [name ["tokens" "seconds" "loss" "evaluated" "best" "stale"]]
     (setattr run name (get progress name)))
+  (own-dropout run)
   (when (and run.scaler (get progress "scaler"))
     (.load-state-dict run.scaler (get progress "scaler"))))
 
@@ -324,6 +348,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 
 (defn log-metrics [run row]
   "Append ROW to the run's metrics.jsonl, and let others know."
+  (unless run.group.leads
+    (return))
   (setv path (/ run.folder "metrics.jsonl"))
   (try
     (with [file (open path "a" :encoding "utf-8")]
