@@ -17,7 +17,8 @@
 (defn commands [root]
   "The command lines in the README's blocks, without comments."
   (lfor  block (blocks root "")
-         line (.splitlines block)
+         line (.splitlines (re.sub r"\\\n *" "" block))
+         :setv line (re.sub r"^(srun )?torchrun .* -m nanogpt_hy " "nanogpt-hy " line)
          :if (re.match r"(\$ )?nanogpt-hy " line)
          (shlex.split (.removeprefix line "$ ") :comments True)))
 

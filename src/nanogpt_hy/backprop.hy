@@ -72,17 +72,25 @@ from the ids to the gradients."
 
 ;;; Attention
 
+(defn softmax [scores]
+  "(... T) -> (... T). For short rows in four steps: torch's own takes 0.15 us for each, however
+  short it is."
+  (if (> (get scores.shape -1) 8)
+    (F.softmax scores :dim -1)
+    (do (setv parts (.exp- (- scores (.amax scores -1 :keepdim True))))
+        (/ parts (.sum parts -1 :keepdim True)))))
+
 (defn attend [q k v * scale future p chance]
   "(B*H T D) (B*H T D) (B*H T D) -> (B*H T D). FUTURE (T T) is -inf where nobody may look, else 0.
   The way back gives the three gradients one upon the other, (3 B*H T D)."
-  (setv weights (F.softmax (torch.baddbmm future q k.mT :alpha scale) :dim -1)  ; (B*H T T)
+  (setv weights (softmax (torch.baddbmm future q k.mT :alpha scale))    ; (B*H T T)
         [used back-dropout] (dropout p chance weights)
         y (torch.bmm used v))
   (defn back [dy]
     (setv d    (.new-empty q [3 #* q.shape])
           [dq dk dv] (.unbind d 0)
           dweights (back-dropout (torch.bmm dy v.mT))
-          ;; A row's weights sum to 1, so each one's gradient counts by its distance from their mean.
+          ;; A row sums to 1, so each weight's gradient counts by its distance from their mean.
           dscores (* (- dweights (.sum (* dy y) -1 :keepdim True)) weights))
     (torch.bmm used.mT dy :out dv)
     (torch.baddbmm dq dscores k :beta 0 :alpha scale :out dq)

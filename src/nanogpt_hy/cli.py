@@ -659,6 +659,10 @@ def main(arguments=None):
     """Run one command: 0 when done, 1 when the work failed, 2 when the request was wrong."""
     arguments = without_bare_ckpt(sys.argv[1:] if arguments is None else arguments)
     try:
+        if "RANK" in os.environ:
+            from nanogpt_hy.lab.training.launch import check_command
+
+            check_command(arguments)
         status = app(arguments, exit_on_error=False, print_error=False,
                      result_action="return_value")
         sys.stdout.flush()
@@ -685,8 +689,18 @@ def main(arguments=None):
                            "--n-layer or --n-embd", 1)
     except KeyboardInterrupt:
         message, status = "interrupted", 130
-    print(f"nanogpt-hy: {one_line(message)}", file=sys.stderr)
+    if name := voice():
+        print(f"{name}: {one_line(message)}", file=sys.stderr)
     return status
+
+
+def voice():
+    """As whom to name what went wrong; None where another process does that for all."""
+    if "RANK" not in os.environ:
+        return "nanogpt-hy"
+    from nanogpt_hy.lab.training.launch import voice
+
+    return voice()
 
 
 def silence(stream):

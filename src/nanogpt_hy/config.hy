@@ -131,6 +131,9 @@ line's options are made from these two classes. A preset is a value; a variation
           (hyper "auto" "precision of the forward pass; the weights stay float32")
         #^ (one-of "auto" "on" "off") compile
           (hyper "auto" "torch.compile the model; auto: on a GPU with a compiler at hand")
+        #^ bool shard
+          (hyper False (+ "many processes: each keeps a part of the model, not all of it, "
+                          "for models that one device cannot hold"))
         #^ bool deterministic
           (hyper False "only algorithms that always give the same bits, also on a GPU")
         #^ (one-of "auto" "torch" "normal") init

@@ -18,6 +18,9 @@
          nanogpt-hy.lab.data.prepare [prepare-text]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
+         nanogpt-hy.lab.training.launch [again]
+         nanogpt-hy.lab.training.parallel [is-sharded]
+         nanogpt-hy.lab.training.processes [check-agreement joined leaders-word unless-one-dies]
          nanogpt-hy.lab.training.report [clock console Report]
          nanogpt-hy.lab.sampler [explain-texts sample-texts Settings]
          nanogpt-hy.lab.training.memory [enough-memory]
@@ -41,14 +44,15 @@
     (when (and init-from value)
       (raise (RequestError f"--init-from brings its own {option}: leave that out"))))
   (when resume
-    (setv folder (or out (. (newest-checkpoint RUNS :names ["last"]) parent)))
+    (setv folder (or out (leaders-word "newest run"
+                           (fn [] (. (newest-checkpoint RUNS :names ["last"]) parent)))))
     (return [(resume-run text :folder folder :stage stage :preset-name preset :tokenizer tokenizer
                          :settings settings #** options)
              "as the run was begun"]))
   (setv trained (when init-from (open-model init-from))
         corpus (read-corpus text :tokenizer (if trained trained.tokenizer tokenizer))
         [name why] (chosen-preset corpus preset (| settings options))
-        folder (or out (free-folder text)))
+        folder (or out (leaders-word "folder" (fn [] (free-folder text)))))
   (if trained
     [(tuned-run corpus trained :preset-name name :settings settings :folder folder #** options)
      f"{name} ({why}), weights from {init-from}"]
@@ -63,20 +67,28 @@
       (.profiled report profile))))
 
 (defn train [text * [tensorboard False] [profile False] #** request]
-  "`nanogpt-hy train`: train on TEXT as the REQUEST (see open-run) says; -> exit code."
+  "`nanogpt-hy train`: train on TEXT as the REQUEST (see open-run) says, in one process or many; ->
+  exit code."
   (when tensorboard
     (summary-writer))                   ; if it is missing, that is known before anything is done
-  (setv [run why] (open-run text #** request)
-        resumed run.step)
-  (unless (get request "resume")
-    (begin run))
-  (setv report (Report run))
-  (.introduce report (+ why (if resumed f"; goes on at step {resumed :,}" "")))
-  (with [_ report
-         _ (enough-memory run)
-         _ (if tensorboard (curves run) (nullcontext))]
-    (setv end (go run :told report.told :judged report.judged
-                  :first-steps (if profile (watched-steps report) steps))))
+  (with [group (joined)]
+    (setv [run why] (open-run text #** request)
+          report (Report run))
+    (with [_ (unless-one-dies group run)]
+      (check-agreement run)
+      (unless (get request "resume")
+        (begin run))
+      (when group.leads
+        (.introduce report (+ why (if run.step f"; goes on at step {run.step :,}" ""))))
+      (with [_ report
+             _ (enough-memory run)
+             _ (if (and tensorboard group.leads) (curves run) (nullcontext))]
+        (setv end (go run :told report.told :judged report.judged
+                      :first-steps (if profile (watched-steps report) steps))))
+      (last-words run end))))
+
+(defn last-words [run end]
+  "Say what RUN, which has come to its END, came to; -> exit code."
   (setv say (. (console) print)
         folder (shlex.quote (str run.folder)))
   (say "")
@@ -88,13 +100,15 @@
     (return (get EXIT-CODES run.stopping)))
   (say (+ f"\n{end}, {(clock run.seconds)} of training; the best validation loss is "
           f"{(get run.best "val_loss") :.4f}, at step {(get run.best "step") :,}") :markup False)
-  (show-sample run)
+  (when (and run.group.leads (not (is-sharded run.model)))   ; who knows whether one device holds it
+    (show-sample run))
   (say f"\nMore of it:\n  nanogpt-hy sample --ckpt {folder}" :markup False)
   0)
 
 (defn resume-command [run]
   "The command that goes on with RUN."
-  (shlex.join ["nanogpt-hy" "train" run.corpus.path "--out" (str run.folder) "--resume"]))
+  (setv words ["train" run.corpus.path "--out" (str run.folder) "--resume"])
+  (shlex.join (again run.group words)))
 
 (defn show-sample [run * [tokens 200]]
   "Print what the best weights of RUN write, to stderr."

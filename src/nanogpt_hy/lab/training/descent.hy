@@ -4,6 +4,7 @@
          torch
          nanogpt-hy.fast [parameter-groups]
          nanogpt-hy.lab.training.adamw [AdamW]
+         nanogpt-hy.lab.training.parallel [part-of]
          nanogpt-hy.lab.training.phases [in-phase])
 
 (defn learning-rate-at [train step]
@@ -63,4 +64,4 @@
   (defn [(torch.no-grad)] restore [self moments]
     "Take over MOMENTS, as the method of that name gave them."
     (for [[name tensor] (.items (self.moments))]
-      (.copy- tensor (get moments name)))))
+      (.copy- tensor (part-of (get moments name) tensor)))))

@@ -2,13 +2,16 @@
 
 (eval-when-compile
   (require hyrule [ncut unless]))
-(import  math [ceil sqrt]
+(import  itertools [islice]
+         math [ceil sqrt]
          torch
          torch.nn.functional :as F
          nanogpt-hy.course [draw-batch windows]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.chain-files [fits text-loss]
-         nanogpt-hy.lab.data.markov [floor window-floor])
+         nanogpt-hy.lab.data.markov [floor window-floor]
+         nanogpt-hy.lab.training.launch [ALONE]
+         nanogpt-hy.lab.training.processes [total])
 
 (defn token-losses [model x y]
   "(B T) (B T) -> (B T): the surprise of each target, in nats."
@@ -76,18 +79,35 @@
   "The dtype to add up in: an Apple GPU has no float64."
   (if (= device.type "mps") torch.float32 torch.float64))
 
-(defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"]]
+(defn rounds [batches size]
+  "Lists of SIZE batches, one for each process; the last list may be shorter."
+  (setv batches (iter batches))
+  (iter (fn [] (list (islice batches size))) []))
+
+(defn judged [model round group device]
+  "((B T) (B T))... -> () (N): the sum of the losses of this process's batch of a ROUND, and the
+  mean loss of each window in the round, 0 where another process computes it."
+  ;; A model in parts computes only if all take part: who has no batch repeats the first.
+  (setv mine (< group.rank (len round))
+        [x y] (get round (if mine group.rank 0))
+        losses (* mine (token-losses model (.to x device) (.to y device))))      ; (B T)
+  [(.sum losses :dtype (finest losses.device))
+   (torch.cat (lfor  [i [_ y]] (enumerate round)
+                (if (= i group.rank) (.mean losses :dim 1) (.new-zeros losses (len y)))))])
+
+(defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"] [group ALONE]]
   "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as
-  independent of each other."
+  independent of each other. The processes of GROUP share the work."
   (setv training model.training
-        [total tokens means] [0 0 []])
+        [summed tokens means] [0 0 []])
   (.eval model)
-  (for [[x y] batches]
-    (setv losses (token-losses model (.to x device) (.to y device))
-          total (+ total (.sum losses :dtype (finest losses.device)))
-          tokens (+ tokens (.numel losses)))
-    (.append means (.mean losses :dim 1)))
+  (for [round (rounds batches group.size)]
+    (setv [here windows-here] (judged model round group device)
+          summed (+ summed here)
+          tokens (+ tokens (sum (gfor  [_ y] round  (.numel y)))))
+    (.append means windows-here))
   (.train model training)
-  (setv means (torch.cat means))
-  [(.item (/ total tokens))
+  (setv summed (total group summed)
+        means (total group (torch.cat means)))
+  [(.item (/ summed tokens))
    (if (> (len means) 1) (.item (/ (.std means) (sqrt (len means)))) 0.0)])

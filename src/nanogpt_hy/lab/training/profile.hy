@@ -1,6 +1,7 @@
 "Where the time of a training step goes: a few steps watched by torch.profiler."
 
-(import  dataclasses [dataclass]
+(import  contextlib [nullcontext]
+         dataclasses [dataclass]
          os
          pathlib [Path]
          tempfile [TemporaryDirectory]
@@ -10,7 +11,8 @@
          torch.profiler :as profiler
          nanogpt-hy.lab.files [read-bytes write-atomic]
          nanogpt-hy.lab.training.phases [PREFIX STEP]
-         nanogpt-hy.lab.training.trainer [steps])
+         nanogpt-hy.lab.training.trainer [steps]
+         nanogpt-hy.lab.training.workers [in-turn])
 
 (setv WATCHED 10          ; steps
       WARM-UP 3           ; steps before them, without and then with the profiler
@@ -50,7 +52,8 @@
   was stopped before. Nothing of what is trained depends on it."
   (setv [warm watched] (shares most))
   (steps run warm :told told)
-  (with [prof (watcher run.device)]
+  (with [_ (if run.workers (in-turn run.workers) (nullcontext))
+         prof (watcher run.device)]
     (steps run warm :told told)
     (.step prof)
     (setv before run.step  started (perf-counter))
@@ -60,7 +63,8 @@
   (setv run.warm [run.tokens run.seconds])       ; the watched steps were slower than others
   (when (> run.step before)
     (seen (.key-averages prof) (- run.step before) wall
-          :trace (when run.folder (write-trace prof (/ run.folder "trace.json"))))))
+          :trace (when (and run.folder run.group.leads)
+                   (write-trace prof (/ run.folder "trace.json"))))))
 
 (defn write-trace [prof path]
   "Write what PROF saw as a Chrome trace, whole or not at all; -> PATH."

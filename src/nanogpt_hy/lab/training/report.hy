@@ -7,6 +7,8 @@
          nanogpt-hy.lab.data.counting [COUNTED]
          nanogpt-hy.lab.training.device [threads-for]
          nanogpt-hy.lab.training.evaluation [by-line]
+         nanogpt-hy.lab.training.launch [ALONE]
+         nanogpt-hy.lab.training.processes [here]
          nanogpt-hy.lab.training.profile [lines-of]
          nanogpt-hy.lab.training.session [parameters yardsticks]
          nanogpt-hy.lab.training.summary [tokens-per-second]
@@ -16,8 +18,9 @@
 (setv SHAPED ["blocks" "residual" "layer-norm" "dropout" "gpt" "fast"])
 
 (defn console []
-  "Where progress goes: data have stdout to themselves."
-  (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))))
+  "Where progress goes: data have stdout to themselves. One process speaks for all."
+  (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))
+           :quiet (not (. (here) leads))))
 
 (defn facts [run why-preset]
   "-> pairs of text: what RUN is about to do."
@@ -39,6 +42,7 @@
       ["device" (+ f"{run.device} ({run.device-reason}), {(threads run)}"
                    f"{(.removeprefix (str run.dtype) "torch.")} ({run.dtype-reason}), "
                    f"{(if run.compiled "compiled" "not compiled")} ({run.compile-reason})")]
+      #* (processes run)
       ["guessing" (+ f"loses {(get marks "guessing") :.4f} nats per token, "
                      f"ln {corpus.tokenizer.vocab-size}")]]
      (if (get marks "bigram counts")
@@ -52,6 +56,15 @@
                     (if (get marks "floor here")
                       f"; in this validation part {(get marks "floor here") :.4f}" ""))]])
      (if run.folder [["folder" f"{run.folder}"]] [])))
+
+(defn processes [run]
+  "-> pairs of text: with which others RUN is trained, if there are any."
+  (setv size run.group.size
+        kept (if run.train.shard "a part of the model" "the whole model"))
+  (if (is run.group ALONE)
+    []
+    [["processes" (+ f"{size}; each has {(// run.train.batch-size size)} of the "
+                     f"{run.train.batch-size} windows of a batch, and {kept}")]]))
 
 (defn threads [run]
   "How many threads compute, in words, where that is known."

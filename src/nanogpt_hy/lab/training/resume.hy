@@ -13,6 +13,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [marks-of read-corpus]
          nanogpt-hy.lab.files [short write-atomic]
+         nanogpt-hy.lab.training.processes [here]
          nanogpt-hy.lab.training.session [preset-of write-config]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.training.trainer [metrics-so-far restore Run])
@@ -115,8 +116,9 @@ A run goes on with the text, the model and the draws that it was begun with; the
       (raise (RequestError
         (+ f"{path} cannot be resumed, its record of the run is damaged ({(short (str e))}): "
            "train anew without --resume")) :from e)))
-  (forget-after run)
-  (write-config run)
+  (when (. (here) leads)
+    (forget-after run)
+    (write-config run))
   run)
 
 (defn forget-after [run]

@@ -16,6 +16,8 @@
          nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
+         nanogpt-hy.lab.training.launch [ALONE]
+         nanogpt-hy.lab.training.parallel [parts-of]
          nanogpt-hy.lab.files [read-toml write-atomic]
          nanogpt-hy.lab.checkpoints.trained [open-model Trained]
          nanogpt-hy.lab.training.summary [summary]
@@ -105,8 +107,9 @@
 
 (defn begin [run]
   "Give a new run its folder and what belongs there before the first step."
-  (claim-folder run.folder)
-  (write-config run)
+  (when run.group.leads
+    (claim-folder run.folder)
+    (write-config run))
   (log-metrics run {"event" "start"  "stage" run.stage  "text" run.corpus.path
                     "sha256" run.corpus.sha256  "parameters" (parameters run)})
   run)
@@ -128,7 +131,8 @@
   (setv [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) asked)
         config (replace trained.config :dropout (.get asked "dropout" config.dropout))
         run (Run corpus config train :stage stage :folder folder))
-  (load-weights run.model (dfor  [k t] (.items (.state-dict trained.model))  f"model.{k}" t))
+  (setv weights (dfor  [k t] (.items (.state-dict trained.model))  f"model.{k}" t))
+  (load-weights run.model (parts-of weights run.model))
   run)
 
 ;; What it is about to do
@@ -149,11 +153,14 @@
 ;; The whole of it
 
 (defn [contextmanager] polite-stop [run]
-  "Within, Ctrl-C and SIGTERM let the step be finished. A second one stops at once."
+  "Within, Ctrl-C and SIGTERM let the step be finished. A second one stops at once. Many processes
+  finish the step after which all have heard of it."
   (defn ask [number frame]
-    (when run.stopping
+    (when run.asked
       (raise (KeyboardInterrupt)))
-    (setv run.stopping (. (signal.Signals number) name)))
+    (setv run.asked (. (signal.Signals number) name))
+    (when (is run.group ALONE)
+      (setv run.stopping run.asked)))
   (setv before {})
   (for [number [signal.SIGINT signal.SIGTERM]]
     (setv (get before number) (signal.signal number ask)))

@@ -54,9 +54,10 @@
         each  (flops-per-token run.model run.config)
         flops (when speed (* speed each))
         peak  (when (= run.device.type "cuda")
-                (peak-flops (torch.cuda.get-device-name run.device) run.dtype)))
+                (peak-flops (torch.cuda.get-device-name run.device) run.dtype))
+        share (when (and flops peak) (/ flops peak run.group.size)))
   {"tokens" run.tokens  "tokens_per_second" speed  "flops_per_token" each
-   "flops_per_second" flops  "flops_utilization" (when (and flops peak) (/ flops peak))
+   "flops_per_second" flops  "flops_utilization" share
    "peak_memory" (peak-memory run.device)})
 
 (defn scaled [number unit]

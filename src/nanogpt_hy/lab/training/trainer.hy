@@ -13,7 +13,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
            nanogpt-hy.notation [deflayer]))
 (import  contextlib [contextmanager nullcontext]
          dataclasses [asdict]
-         hashlib
+         functools [partial]
          json
          math [isfinite]
          pathlib [Path]
@@ -27,29 +27,16 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.data.corpus [check-block-size]
          nanogpt-hy.lab.files [read-bytes]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
-         nanogpt-hy.lab.training.device [choose-compile choose-device choose-dtype fit-threads
-                                         only-deterministic precision with-threads]
+         nanogpt-hy.lab.training.device [choose-compile choose-dtype fit-threads only-deterministic
+                                         precision with-threads]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
+         nanogpt-hy.lab.training.launch [ALONE]
+         nanogpt-hy.lab.training.parallel [is-sharded own-device parts-of placed together whole]
          nanogpt-hy.lab.training.phases [in-phase phase STEP]
+         nanogpt-hy.lab.training.processes [check-shares here own-rows Pauses total]
+         nanogpt-hy.lab.training.randomness [default-state named-generator named-seed seeded-state
+                                             set-default-state]
          nanogpt-hy.lab.training.workers [train-step :as train-step-by-hand  Workers])
-
-;; Randomness. The batches and the evaluations of a run have a generator each. First
-;; weights and dropout can draw from torch's default generator alone, so a run lends it its state.
-
-(defn named-generator [seed name]
-  "A generator for one purpose: other names, other draws, whatever the seed."
-  (setv digest (.digest (hashlib.sha256 (.encode f"{seed} {name}"))))
-  (.manual-seed (torch.Generator) (int.from-bytes (cut digest 7) "big")))
-
-(defn default-state [device]
-  "The states of torch's default generators that computing on DEVICE draws from."
-  (| {"cpu" (torch.get-rng-state)}
-     (if (= device.type "cuda") {"cuda" (torch.cuda.get-rng-state device)} {})))
-
-(defn set-default-state [state device]
-  (torch.set-rng-state (get state "cpu"))
-  (when (and (= device.type "cuda") (in "cuda" state))
-    (torch.cuda.set-rng-state (get state "cuda") device)))
 
 (defn [contextmanager] at-work [run]
   "Within, torch's default generator is the run's own, it has as many threads as suit the model and,
@@ -85,9 +72,11 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 
   (defn __init__ [self corpus config train * [stage "gpt"] [folder None]]
     (check-block-size corpus config.block-size)
+    (setv self.group (here))           ; the processes that train it
+    (check-shares self.group train)
     (setv self.corpus corpus  self.config config  self.train train  self.stage stage
           self.folder (when folder (Path folder))
-          [self.device self.device-reason] (choose-device train.device)
+          [self.device self.device-reason] (own-device self.group train.device)
           [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device)
           [self.compiled self.compile-reason] (choose-compile train.compile self.device)
           self.step 0  self.tokens 0  self.seconds 0.0
@@ -98,58 +87,62 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.evaluated -1                ; step of the last evaluation
           self.best {"val_loss" None  "step" None}
           self.stale 0                     ; evaluations since the best
-          self.stopping None               ; why the run is to stop before its end, if so
+          self.asked None                  ; the signal by which this process was told to stop
+          self.stopping None               ; the same, once all processes know: no step follows
+          self.pauses (Pauses self.group)
           self.generators (dfor  name ["batches" "evaluation"]
                                  name (when (= train.draws "named")
                                         (named-generator train.seed name))))
     (setv self.default-state (seeded-state train.seed self.device))
     (with [_ (at-work self)]
-      (setv self.model (.to (build-model stage config :init train.init) self.device)
+      (setv self.model (placed self.group (build-model stage config :init train.init) self.device
+                               train.shard)
             self.ahead (when (draws-ahead self) (fresh-batches self))))
+    (own-dropout self)
     (setv self.scaler (when (= self.dtype torch.float16) (torch.amp.GradScaler self.device.type))
           self.optimizer (Descent self.model train :scaler self.scaler
-                                  :flat (= self.device.type "cpu"))
+                                  :flat (and (= self.device.type "cpu")
+                                             (not (is-sharded self.model))))
           self.workers (when (by-hand self)
                          (Workers self.model config self.optimizer.adamw
                                   (fn [i] (named-generator train.seed f"dropout {i} {self.step}"))
                                   :compiled self.compiled))
-          self.forward (Forward (if (and self.compiled (not self.workers))
-                                  (torch.compile self.model)
-                                  self.model)
-                                self.device self.dtype self.scaler)))
+          self.forward (Forward (together self.group self.model
+                                          (if (and self.compiled (not self.workers))
+                                            (torch.compile self.model)
+                                            self.model)
+                                          train.gradient-accumulation-steps)
+                                self.device self.dtype self.scaler)
+          self.train-step (if self.workers
+                            (partial train-step-by-hand self.workers self.optimizer)
+                            (partial train-step self.forward self.optimizer))))
 
   (defn __repr__ [self]
     f"<Run: {self.stage} on {self.corpus.path}, step {self.step} of {self.train.max-iters}>"))
 
-(defn seeded-state [seed device]
-  "The states of the default generators right after torch.manual_seed(SEED)."
-  (setv outside (default-state device))
-  (torch.manual-seed seed)
-  (setv state (default-state device))
-  (set-default-state outside device)
-  state)
-
 (defn by-hand [run]
-  "Whether the written-out gradient serves: it is that of fast's GPT in float32, on a CPU, and draws
-  dropout in an order of its own."
+  "Whether the written-out gradient serves: it is that of fast's GPT in float32, on a CPU, in one
+  process, and draws dropout in an order of its own."
   (and (= run.stage "fast") (= run.device.type "cpu") (= run.dtype torch.float32)
+       (is run.group ALONE)
        (not (and run.config.dropout (= run.train.draws "published")))))
 
-(defn descend [run batches]
-  "((B T) (B T))... -> (): one step downhill; the loss before it."
-  (if run.workers
-    (train-step-by-hand run.workers run.optimizer #* batches)
-    (train-step run.forward run.optimizer #* batches)))
+(defn own-dropout [run]
+  "Let the process that RUN is in drop out other activations than the others do."
+  (when run.group.rank
+    (setv name f"dropout {run.group.rank} {run.step}"
+          run.default-state (seeded-state (named-seed run.train.seed name) run.device))))
 
 (defn draws-ahead [run]
   "nanoGPT draws a batch before the evaluation that precedes its step; the lecture draws it after."
   (and (= run.train.draws "published") (= run.stage "fast")))
 
 (defn [(in-phase "draw the batch")] fresh-batches [run]
-  "The batches of one step."
+  "The batches of one step, or this process's share of each."
   (lfor  _ (range run.train.gradient-accumulation-steps)
-    (draw-batch run.corpus.train :batch-size run.train.batch-size
-                :block-size run.config.block-size :generator (get run.generators "batches"))))
+    (own-rows run.group
+      (draw-batch run.corpus.train :batch-size run.train.batch-size
+                  :block-size run.config.block-size :generator (get run.generators "batches")))))
 
 (defn [(in-phase "copy the batch")] on-device [batches device]
   "The same batches, where the model is."
@@ -159,7 +152,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "Train one step. The loss stays on the device until somebody looks."
   (setv batches (or run.ahead (fresh-batches run)))
   (.set-rate run.optimizer (learning-rate-at run.train run.step))
-  (.append run.pending (descend run (on-device batches run.device)))
+  (.append run.pending (run.train-step #* (on-device batches run.device)))
   (setv run.ahead (when (draws-ahead run) (fresh-batches run))
         run.step (+ run.step 1)
         run.tokens (+ run.tokens (tokens-a-step run))))
@@ -168,9 +161,10 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (* run.train.batch-size run.config.block-size run.train.gradient-accumulation-steps))
 
 (defn look [run]
-  "Bring the losses of the last steps home; WorkError if one of them is not finite."
+  "Bring the losses of the last steps home; WorkError if one of them is not finite. Many processes
+  do so after the same step."
   (when run.pending
-    (setv losses (.tolist (torch.stack run.pending))
+    (setv losses (.tolist (/ (total run.group (torch.stack run.pending)) run.group.size))
           first-step (- run.step (len losses)))
     (.clear run.pending)
     (for [[i loss] (enumerate losses)]
@@ -196,7 +190,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
         (look run)
         (setv run.warm [run.tokens (+ run.seconds (- (perf-counter) started))]))
       (setv now (perf-counter))
-      (when (> (- now spoken) 0.2)
+      (when (.due run.pauses run (- now spoken))
         (setv run.seconds (+ run.seconds (- now started))  started now  spoken now)
         (look run)
         (when told
@@ -233,7 +227,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (setv started (perf-counter))
   (with [_ (at-work run)]
     (defn loss-on [ids]
-      (mean-loss run.forward (batches-of run ids) :device run.device))
+      (mean-loss run.forward (batches-of run ids) :device run.device :group run.group))
     (setv [train-loss _]       (loss-on run.corpus.train)
           [val-loss val-error] (loss-on run.corpus.val)))
   {"event" "eval"  "step" run.step  "train_loss" train-loss  "val_loss" val-loss
@@ -265,8 +259,9 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   "-> dict of tensors: all that the next step depends on, beside the numbers of `progress`."
   (setv generators (dfor  [name g] (.items run.generators)  :if g  name (.get-state g))
         ahead (or run.ahead []))
-  (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
-     (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)
+  (| (whole run.group
+       (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
+          (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)))
      (dfor  [name s] (.items generators)  f"generator.{name}" s)
      (dfor  [name s] (.items run.default-state)  f"generator.default.{name}" s)
      (dfor  [i pair] (enumerate ahead)  [j part] (enumerate pair)  f"ahead.{i}.{j}" part)))
@@ -294,17 +289,18 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (raise (RequestError "this run has no folder to save in: make it with :folder \"runs/NAME\"")))
   (look run)
   (setv tensors (state-tensors run))
-  (save-checkpoint (/ run.folder f"{name}.safetensors")
-                   (if (= name "last")
-                     tensors
-                     (dfor  [key t] (.items tensors)  :if (.startswith key "model.")  key t))
-                   (run-meta run)))
+  (when run.group.leads
+    (save-checkpoint (/ run.folder f"{name}.safetensors")
+                     (if (= name "last")
+                       tensors
+                       (dfor  [key t] (.items tensors)  :if (.startswith key "model.")  key t))
+                     (run-meta run))))
 
 (defn restore [run tensors step progress]
   "Put RUN where another stood: state TENSORS, STEP and PROGRESS as the functions above give them."
   (defn under [prefix]
     (dfor  [key t] (.items tensors)  :if (.startswith key prefix)  (.removeprefix key prefix) t))
-  (load-weights run.model tensors)
+  (load-weights run.model (parts-of tensors run.model))
   (.restore run.optimizer (under "optimizer."))
   (for [[name generator] (.items run.generators)  :if generator]
     (.set-state generator (get tensors f"generator.{name}")))
@@ -316,6 +312,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
         run.step step)
   (for [name ["tokens" "seconds" "loss" "evaluated" "best" "stale"]]
     (setattr run name (get progress name)))
+  (own-dropout run)
   (when (and run.scaler (get progress "scaler"))
     (.load-state-dict run.scaler (get progress "scaler"))))
 
@@ -345,6 +342,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 
 (defn log-metrics [run row]
   "Append ROW to the run's metrics.jsonl, and let others know."
+  (unless run.group.leads
+    (return))
   (setv path (/ run.folder "metrics.jsonl"))
   (try
     (with [file (open path "a" :encoding "utf-8")]

@@ -6,6 +6,7 @@ model and back, by the gradient as backprop.hy writes it, and they meet once. Wh
 hand is cut into parts that its cache can hold."
 
 (import  concurrent.futures [ThreadPoolExecutor]
+         contextlib [contextmanager]
          copy [deepcopy]
          torch
          torch.nn :as nn
@@ -41,7 +42,7 @@ hand is cut into parts that its cache can hold."
           self.models       [model #* (lfor  [m _] self.others  m)]
           self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
           self.add-gradient (if compiled (torch.compile add-gradient) add-gradient)
-          self.in-turn      (= count 1)      ; not at the same time, but with the same result
+          self.in-turn      (= count 1)
           self.pool         (ThreadPoolExecutor count :initializer torch.set-num-threads
                                                 :initargs [self.threads-each])))
 
@@ -66,6 +67,14 @@ hand is cut into parts that its cache can hold."
       (.add- self.optimizer.gradients gradients)
       (.zero- gradients))
     (sum losses)))
+
+(defn [contextmanager] in-turn [workers]
+  "Within, WORKERS work one after the other, with the same result: a profiler sees but one thread."
+  (setv before workers.in-turn
+        workers.in-turn True)
+  (try
+    (yield)
+    (finally (setv workers.in-turn before))))
 
 (defn train-step [workers optimizer #* batches]
   "((B T) (B T))... -> (): the course's train-step, by WORKERS."
