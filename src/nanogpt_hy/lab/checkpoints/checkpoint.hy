@@ -12,6 +12,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
          pathlib [Path]
          safetensors.torch :as safetensors
          torch
+         torch.overrides [TorchFunctionMode]
          nanogpt-hy.lab.files [short write-atomic written-at]
          nanogpt-hy.lab.checkpoints.header [opened read-header refuse]
          nanogpt-hy.lab.checkpoints.metadata [check-meta digest FORMAT KEY META-DEFAULTS
@@ -165,10 +166,22 @@ and metadata are checked before any weight is read, sizes before memory is asked
   (.load-state-dict model weights)
   model)
 
+(defclass NothingDrawn [TorchFunctionMode]
+  "Within, layers are made without their first weights, which are about to be replaced. On the meta
+  device drawing them would load torch's compiler, a second, and elsewhere it takes its time."
+  (defn __torch_function__ [self function kinds [arguments #()] [options None]]
+    (setv options (or options {}))
+    (if (= (getattr function "__module__" None) "torch.nn.init")
+      (get [#* arguments #* (.values options)] 0)
+      (function #* arguments #** options))))
+
 (defn restore-model [make tensors * [device "cpu"]]
   "function, {name: tensor} -> model: what (MAKE) builds, with the `model.…` as its weights.
   It is built first on torch's meta device, where sizes cost no memory, and compared with the file."
-  (with [(torch.device "meta")]
+  (with [_ (torch.device "meta")
+         _ (NothingDrawn)]
     (setv wanted (model-shapes (make))))
   (check-shapes wanted (dfor [name t] (.items (model-part tensors)) name t.shape))
-  (load-weights (.to (make) device) tensors))
+  (with [_ (NothingDrawn)]
+    (setv model (make)))
+  (load-weights (.to model device) tensors))

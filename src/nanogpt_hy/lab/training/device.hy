@@ -24,13 +24,12 @@
   "A context: within, torch has as many threads as suit a model of CONFIG."
   (with-threads (threads-for config)))
 
-(defn [contextmanager] only-deterministic [asked]
-  "Within, if so ASKED, torch takes only algorithms that always give the same bits."
+(defn [contextmanager] deterministic []
+  "Within, torch takes only algorithms that always give the same bits."
   (setv [before warns] [(torch.are-deterministic-algorithms-enabled)
                         (torch.is-deterministic-algorithms-warn-only-enabled)])
-  (when asked
-    (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")     ; what CUDA's products ask for
-    (torch.use-deterministic-algorithms True))
+  (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")       ; what CUDA's products ask for
+  (torch.use-deterministic-algorithms True)
   (try
     (yield)
     (finally (torch.use-deterministic-algorithms before :warn-only warns))))

@@ -27,7 +27,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.data.corpus [check-block-size]
          nanogpt-hy.lab.files [read-bytes]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
-         nanogpt-hy.lab.training.device [choose-compile choose-dtype fit-threads only-deterministic
+         nanogpt-hy.lab.training.device [choose-compile choose-dtype deterministic fit-threads
                                          precision with-threads]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
          nanogpt-hy.lab.training.launch [ALONE]
@@ -45,7 +45,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (set-default-state run.default-state run.device)
   (try
     (with [_ (fit-threads run.config)
-           _ (only-deterministic run.train.deterministic)]
+           ;; Only where it is asked for: the very setting of it loads torch's compiler.
+           _ (if run.train.deterministic (deterministic) (nullcontext))]
       (yield))
     (finally
       (setv run.default-state (default-state run.device))

@@ -32,8 +32,8 @@ hand is cut into parts that its cache can hold."
   (defn __init__ [self model config optimizer chance * [compiled False]]
     (setv self.chance       (when config.dropout chance)
           self.optimizer    optimizer
-          threads           (threads-for config)
-          ;; Compiled code is divided among the cores by the compiler.
+          ;; Compiled code wakes the other threads less often, so all of them serve it.
+          threads           (if compiled (torch.get-num-threads) (threads-for config))
           count             (if compiled 1 (min MOST-WORKERS threads))
           ;; What else is done between two gradients keeps to one share of the threads, too: OpenMP's
           ;; go on spinning for a while when there is nothing to do, and that in a worker's place.
