@@ -130,7 +130,7 @@ line's options are made from these two classes. A preset is a value; a variation
         #^ (one-of "auto" "float32" "bfloat16" "float16") dtype
           (hyper "auto" "precision of the forward pass; the weights stay float32")
         #^ (one-of "auto" "on" "off") compile
-          (hyper "auto" "torch.compile the model; auto: on a GPU with a compiler at hand")
+          (hyper "auto" "torch.compile the model; auto: on a GPU, and in long runs without dropout")
         #^ bool shard
           (hyper False (+ "many processes: each keeps a part of the model, not all of it, "
                           "for models that one device cannot hold"))

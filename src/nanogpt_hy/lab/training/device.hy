@@ -1,8 +1,7 @@
-"Where and how exactly to compute: device, precision and compiler, each with the reason in words."
+"Where and how exactly to compute: device, threads and precision, with the reasons in words."
 
 (import  contextlib [contextmanager nullcontext]
          os
-         shutil
          torch
          nanogpt-hy.errors [RequestError])
 
@@ -70,24 +69,6 @@
       [torch.bfloat16 "the GPU computes in it"]
     True
       [torch.float16 "the GPU has no bfloat16; gradients are scaled"]))
-
-(defn choose-compile [name device]
-  "auto, on or off -> whether to compile, reason."
-  (setv compiler (if (= device.type "cuda")
-                   (has-triton)
-                   (any (map shutil.which ["c++" "g++" "clang++"]))))
-  (cond
-    (= name "off")           [False "asked for"]
-    (and (= name "on") compiler) [True "asked for"]
-    (= name "on")            [False "asked for, but no compiler was found"]
-    (!= device.type "cuda")  [False "takes longer than it saves in a short run on a CPU"]
-    compiler                 [True "a GPU and a compiler are there"]
-    True                     [False "no compiler (triton) was found"]))
-
-(defn has-triton []
-  "Whether torch can compile for the GPU."
-  (import torch.utils._triton [has-triton :as found])
-  (found))
 
 (defn precision [device dtype]
   "The context in which the forward pass computes in DTYPE."

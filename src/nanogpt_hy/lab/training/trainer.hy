@@ -26,9 +26,10 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights save-checkpoint]
          nanogpt-hy.lab.data.corpus [check-block-size]
          nanogpt-hy.lab.files [read-bytes]
+         nanogpt-hy.lab.training.compiling [choose-compile Compiled]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
-         nanogpt-hy.lab.training.device [choose-compile choose-dtype deterministic fit-threads
-                                         precision with-threads]
+         nanogpt-hy.lab.training.device [choose-dtype deterministic fit-threads precision
+                                         with-threads]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.parallel [is-sharded own-device parts-of placed together whole]
@@ -79,7 +80,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.folder (when folder (Path folder))
           [self.device self.device-reason] (own-device self.group train.device)
           [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device)
-          [self.compiled self.compile-reason] (choose-compile train.compile self.device)
+          [self.compiled self.compile-reason] (choose-compile self.device config train)
           self.step 0  self.tokens 0  self.seconds 0.0
           self.warm None                   ; tokens and seconds after the first step here
           self.listeners []                ; who hears of each row of metrics
@@ -110,7 +111,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                                   :compiled self.compiled))
           self.forward (Forward (together self.group self.model
                                           (if (and self.compiled (not self.workers))
-                                            (torch.compile self.model)
+                                            (Compiled self.model)
                                             self.model)
                                           train.gradient-accumulation-steps)
                                 self.device self.dtype self.scaler)
@@ -146,8 +147,13 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                   :block-size run.config.block-size :generator (get run.generators "batches")))))
 
 (defn [(in-phase "copy the batch")] on-device [batches device]
-  "The same batches, where the model is."
-  (lfor  [x y] batches  [(.to x device) (.to y device)]))
+  "The same batches, where the model is. To a GPU they travel while it still computes the last step,
+  for nobody waits: the memory is pinned, the copy asynchronous."
+  (defn there [part]
+    (if (= device.type "cuda")
+      (.to (.pin-memory part) device :non-blocking True)
+      (.to part device)))
+  (lfor  [x y] batches  [(there x) (there y)]))
 
 (defn [(in-phase STEP)] one-step [run]
   "Train one step. The loss stays on the device until somebody looks."

@@ -12,6 +12,7 @@ hand is cut into parts that its cache can hold."
          torch.nn :as nn
          nanogpt-hy.backprop [add-gradient]
          nanogpt-hy.lab.training.adamw [flat-gradients]
+         nanogpt-hy.lab.training.compiling [compile-lazily]
          nanogpt-hy.lab.training.device [threads-for]
          nanogpt-hy.lab.training.phases [in-phase])
 
@@ -41,7 +42,7 @@ hand is cut into parts that its cache can hold."
           self.others       (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
           self.models       [model #* (lfor  [m _] self.others  m)]
           self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
-          self.add-gradient (if compiled (torch.compile add-gradient) add-gradient)
+          self.add-gradient (if compiled (compile-lazily add-gradient) add-gradient)
           self.in-turn      (= count 1)
           self.pool         (ThreadPoolExecutor count :initializer torch.set-num-threads
                                                 :initargs [self.threads-each])))

@@ -1,0 +1,63 @@
+"compiling.hy: when torch.compile is worth it, and that a run goes on where it cannot be done."
+
+(import  dataclasses [replace]
+         shutil
+         pytest
+         torch
+         nanogpt-hy.config [configs preset]
+         nanogpt-hy.lab.training.compiling [choose-compile compile-lazily cpu-seconds]
+         nanogpt-hy.lab.training.session [new-run]
+         nanogpt-hy.lab.training.trainer [steps])
+
+(setv CPU (torch.device "cpu"))
+
+(defn sizes [#** options]
+  (configs 65 (preset "shakespeare-cpu") options))
+
+(defn test-the-published-recipe-takes-about-a-minute []
+  (assert (< 50 (cpu-seconds #* (sizes)) 120)))
+
+(defn [(pytest.mark.parametrize #("options" "expected")
+         [#({"max_iters" 2000} False)
+          #({"max_iters" 100,000} True)
+          #({"max_iters" 100,000  "dropout" 0.1} False)
+          #({"max_iters" 100,000  "compile" "off"} False)
+          #({"max_iters" 1  "compile" "on"} True)])]
+    test-compiling-is-weighed-against-the-run [options expected monkeypatch]
+  (monkeypatch.setattr shutil "which" (fn [name] "/bin/cc"))
+  (assert (= expected (get (choose-compile CPU #* (sizes #** options)) 0))))
+
+(defn test-without-a-compiler-nothing-is-compiled [monkeypatch]
+  (monkeypatch.setattr shutil "which" (fn [name] None))
+  (for [options [{"compile" "on"} {"max_iters" 100,000}]]
+    (setv [chosen why] (choose-compile CPU #* (sizes #** options)))
+    (assert (not chosen))
+    (assert (in "no compiler" why))))
+
+(defn test-where-compiling-fails-it-goes-on [monkeypatch capsys]
+  (defn failing [#* arguments #** options]
+    (raise (torch._dynamo.exc.TorchDynamoException "no header\nand more")))
+  (import torch._dynamo)
+  (monkeypatch.setattr torch "compile" (fn [function] failing))
+  (setv double (compile-lazily (fn [x] (* 2 x))))
+  (assert (= [6 8] [(double 3) (double 4)]))
+  (setv said (. (capsys.readouterr) err))
+  (assert (= (.count said "\n") 1))
+  (assert (in "no header" said)))
+
+(defn test-other-errors-are-not-the-compilers [monkeypatch]
+  (monkeypatch.setattr torch "compile" (fn [function] function))
+  (with [_ (pytest.raises ZeroDivisionError)]
+    ((compile-lazily (fn [x] (/ x 0))) 1)))
+
+(defn [pytest.mark.slow] test-compiled-training-is-the-same-training [root]
+  "Losses to rounding, and the gradient in one region: a graph without a break."
+  (defn trained [compile]
+    (setv run (new-run (str (/ root "data" "ab.txt")) :compile compile :device "cpu" :n-layer 1))
+    (lfor  _ (range 3)  (steps run 2)))
+  (import torch._dynamo.utils [counters])
+  (.clear counters)
+  (setv losses (trained "on"))
+  (assert (= losses (pytest.approx (trained "off") :rel 1e-5)))
+  (assert (= 0 (len (get counters "graph_break"))))
+  (assert (= 1 (get counters "stats" "unique_graphs"))))
