@@ -1,4 +1,4 @@
-"What the workloads have in common: a text, its files for nanoGPT, processes, and what a contest is."
+"What the workloads have in common: a text, its files for nanoGPT, processes, what a contest is."
 
 (import  dataclasses [dataclass field]
          os

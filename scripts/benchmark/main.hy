@@ -1,6 +1,6 @@
 "scripts/bench: which workloads, against whom, how long; a table and, if so asked, JSON."
 
-(import  argparse [ArgumentParser RawDescriptionHelpFormatter]
+(import  argparse [ArgumentParser ArgumentTypeError RawDescriptionHelpFormatter]
          contextlib [redirect-stdout]
          gc
          json
@@ -36,16 +36,15 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
 
 (defn whole-number [text]
   "text -> int, 1 or more."
-  (setv number (int text))
-  (when (< number 1)
-    (raise (ValueError text)))
-  number)
+  (when (not (and (.isdecimal text) (> (int text) 0)))
+    (raise (ArgumentTypeError f"{text} is not a whole number of 1 or more")))
+  (int text))
 
 (defn seconds [text]
   "text -> float, more than 0 and no more than an hour."
   (setv number (float text))
   (when (not (< 0 number 3600))
-    (raise (ValueError text)))
+    (raise (ArgumentTypeError f"{text} seconds are not more than 0 and less than an hour")))
   number)
 
 (defn parser []

@@ -114,7 +114,7 @@
         text    (get report "text"))
   (.print console (in-words (get report "machine")) :markup False)
   (.print console (+ (if (get text "tiny_shakespeare") "tiny Shakespeare" "a text made up by lot")
-                     f"; {(get report "rounds")} rounds in turn; "
+                     f"; rounds: {(get report "rounds")}, in turn; "
                      "ratio: the peer's time through ours, median (least-largest)\n") :markup False)
   (.print console (table (get report "results")) :markup False)
   (for [line (remarks (get report "results"))]

@@ -102,7 +102,7 @@ its AdamW, nothing cut."
   "-> Side: one text of COUNT tokens."
   (setv settings (Settings :window window)
         ids      (first-ids bench))
-  (Side (if (= window "half") "ours, --window half" "ours")
+  (Side (if (= window "half") "ours, window half" "ours")
         (each-time (fn []
           (for [_ (tokens model ids count :block-size config.block-size :settings settings
                           :generator (torch.Generator))])))))
@@ -128,7 +128,7 @@ its AdamW, nothing cut."
   "-> Side: the course's generate, SAMPLES texts at once."
   (setv [model config] (model-of bench shape "gpt")
         ids            (first-ids bench samples))
-  (Side (if (= samples 1) COURSE f"course, batch of {samples}")
+  (Side (if (= samples 1) COURSE f"course, {samples} at once")
         (each-time (fn [] (generate model ids count :block-size config.block-size)))
         :amount samples))
 

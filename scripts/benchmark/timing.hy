@@ -8,7 +8,7 @@ backwards in the next, and there are ratios of rounds, not of means."
          statistics [median]
          time [perf-counter])
 
-(setv PROBE 4)                  ; a quarter of a round's time says well enough how long a piece takes
+(setv PROBE 4)             ; a quarter of a round says well enough how long a piece takes
 
 (defclass [(dataclass :frozen True)] Side []
   "One way to do it: (WORK n) does n pieces, each of AMOUNT units. One that is not WARMED-UP is

@@ -67,7 +67,7 @@
   (defn compiled [name cache #** how]
     (our-whole-run bench name "--compile" "on" :env {"TORCHINDUCTOR_CACHE_DIR" cache} #** how))
   (setv [cold warm] (lfor  name ["cold" "warm"]  (str (/ bench.folder "caches" name))))
-  (Contest :title "run-cpu: 2000 steps" :unit "run"
+  (Contest :title "run-cpu" :unit "run"
            :ours [(our-whole-run bench "ours" :warmed-up False)
                   #* (if bench.compile
                        [(compiled "ours, compiled, cold" cold :warmed-up False)
@@ -95,14 +95,14 @@
 (defn many-texts [bench sizes count samples title]
   "-> Contest: SAMPLES texts of COUNT tokens. nanoGPT's sample.py asks for one after the other."
   (setv [model config] (model-of bench sizes "fast")
-        at-once f"batch of {samples}")
+        at-once f"{samples} at once")
   (Contest :title title :unit "text"
            :ours [(our-texts bench model config count samples)]
            :peers [#* (nanogpt-tokens bench model sizes count :name "nanoGPT, one by one")
                    #* (nanogpt-tokens bench model sizes count :samples samples
                                       :name f"nanoGPT, {at-once}")
                    (course-tokens bench sizes count :samples samples)
-                   #* (transformers-tokens bench model config count :name "transformers, 1 by 1")
+                   #* (transformers-tokens bench model config count :name "transformers, one by one")
                    #* (transformers-tokens bench model config count :samples samples
                                            :name f"transformers, {at-once}")]))
 
@@ -172,11 +172,11 @@
      [evaluation])
    "sample" (Workload "250 tokens of 6x384, 16 x 250 of 4x128, and 500 past block 64"
      [(fn [bench] (one-text bench (| BIG {"dropout" 0.0}) 250 "6x384: 250 tokens"))
-      (fn [bench] (many-texts bench SMALL 250 16 "4x128: 250 tokens of 16 x"))
-      (fn [bench] (past-the-context bench PAST 500 "4x128, past 64: 500 tokens"))])
+      (fn [bench] (many-texts bench SMALL 250 16 "4x128: each of 16 x 250 tokens"))
+      (fn [bench] (past-the-context bench PAST 500 "past 64: 500 tokens"))])
    "encode" (Workload "characters to ids: ASCII, and others"
-     [(fn [bench] (encoding "encode ASCII" (letters ALPHABET 10,000,000)))
-      (fn [bench] (encoding "encode Cyrillic" (letters OTHER 10,000,000)))])
+     [(fn [bench] (encoding "encode ASCII" (letters ALPHABET 2,000,000)))
+      (fn [bench] (encoding "encode Cyrillic" (letters OTHER 2,000,000)))])
    "start" (Workload "--help, and a training of one step, as processes"
      [(fn [bench] (start "start: --help" (nanogpt-hy "--help")))
       (fn [bench] (start "start: train, one step" (one-step bench)))])})
