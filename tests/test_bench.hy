@@ -1,4 +1,4 @@
-"scripts/bench: timing on a clock that is set by hand, contests in a tiny form, and the whole program."
+"scripts/bench: timing on a clock set by hand, contests in a tiny form, and the whole program."
 
 (import  json
          os
@@ -18,7 +18,7 @@
          benchmark.sides [as-transformers model-of]
          benchmark.timing [in-turn pieces-for ratio Side]
          benchmark.workloads [evaluation many-texts one-text past-the-context shape training
-                              WORKLOADS]
+                              training-on-gpu WORKLOADS]
          nanogpt-hy.errors [RequestError WorkError])
 
 (setv TINY (shape 1 2 8 4 :batch-size 2))
@@ -98,7 +98,7 @@
 (defn [pytest.fixture] bench [tmp-path root monkeypatch]
   "A Bench on lines of a and b, without nanoGPT."
   (monkeypatch.setenv "TINY_SHAKESPEARE" (str (/ root "data" "ab.txt")))
-  (get (open-bench tmp-path None False) 0))
+  (open-bench tmp-path None False))
 
 (defn [(pytest.mark.parametrize "make" [
         (fn [bench] (training "t" TINY bench))
@@ -112,6 +112,11 @@
   (assert (= (len (set names)) (len names)))
   (assert (all (gfor  side contest.ours  (.startswith side.name "ours"))))
   (assert contest.peers)
+  (for [side [#* contest.ours #* contest.peers]]
+    (side.work 1)))
+
+(defn [pytest.mark.cuda] test-every-side-works-on-a-GPU [bench]
+  (setv contest (training-on-gpu bench TINY))
   (for [side [#* contest.ours #* contest.peers]]
     (side.work 1)))
 
@@ -131,9 +136,7 @@
 (defn test-without-shakespeare-a-text-is-made-up [tmp-path monkeypatch]
   (monkeypatch.delenv "TINY_SHAKESPEARE" :raising False)
   (monkeypatch.setattr "benchmark.bench.DATA" tmp-path)
-  (setv [path real] (text-path tmp-path)
-        text        (.read-text path))
-  (assert (not real))
+  (setv text (.read-text (text-path tmp-path)))
   (assert (= #((len text) (len (set text))) #(1,115,394 65))))
 
 (defn test-a-process-that-fails-is-told-in-a-line []

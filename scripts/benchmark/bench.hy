@@ -44,13 +44,14 @@
   (.join "" (.choices (Random 1337) ALPHABET :k CHARACTERS)))
 
 (defn text-path [folder]
-  "-> Path, whether it is tiny Shakespeare: where that is, or a text made up in FOLDER."
-  (setv path (Path (or (os.environ.get "TINY_SHAKESPEARE") (/ DATA "tinyshakespeare.txt"))))
-  (when (or (os.environ.get "TINY_SHAKESPEARE") (.is-file path))
-    (return [path True]))
-  (setv path (/ folder "made-up.txt"))
-  (write-atomic path (made-up-text))
-  [path False])
+  "-> Path: where tiny Shakespeare is, or a text made up in FOLDER."
+  (setv named   (os.environ.get "TINY_SHAKESPEARE")
+        fetched (/ DATA "tinyshakespeare.txt")
+        made-up (/ folder "made-up.txt"))
+  (cond
+    named              (Path named)
+    (.is-file fetched) fetched
+    True               (do (write-atomic made-up (made-up-text)) made-up)))
 
 (defn write-bins [corpus folder]
   "What nanoGPT's prepare.py would have written for CORPUS: train.bin, val.bin and meta.pkl."
@@ -60,11 +61,10 @@
   (write-atomic (/ folder "meta.pkl") (words-of corpus.tokenizer)))
 
 (defn open-bench [folder nanogpt compile]
-  "-> Bench, whether its text is tiny Shakespeare."
-  (setv [path real] (text-path folder)
-        corpus      (read-corpus (str path)))
+  "-> Bench, its FOLDER filled with what NANOGPT (a Checkout, or None) reads."
+  (setv corpus (read-corpus (str (text-path folder))))
   (write-bins corpus (/ folder "bins"))
-  [(Bench corpus folder nanogpt compile) real])
+  (Bench corpus folder nanogpt compile))
 
 ;;; Processes
 

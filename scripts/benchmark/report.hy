@@ -113,9 +113,9 @@
   (setv console (Console :file file :width WIDTH :highlight False)
         text    (get report "text"))
   (.print console (in-words (get report "machine")) :markup False)
-  (.print console (+ (if (get text "tiny_shakespeare") "tiny Shakespeare" "a text made up by lot")
-                     f"; rounds: {(get report "rounds")}, in turn; "
-                     "ratio: the peer's time through ours, median (least-largest)\n") :markup False)
+  (.print console (+ f"{(get text "name")}, {(get text "characters") :,} characters; "
+                     f"{(get report "rounds")} rounds; "
+                     "ratio: peer's time / ours, median (least-largest)\n") :markup False)
   (.print console (table (get report "results")) :markup False)
   (for [line (remarks (get report "results"))]
     (.print console line :markup False)))

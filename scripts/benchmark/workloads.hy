@@ -43,22 +43,22 @@
            :ours (our-training bench sizes :pieces pieces)
            :peers (peers-training bench sizes :pieces pieces)))
 
-(defn training-on-gpu [bench]
-  "-> Contest: steps of preset shakespeare-gpu, ours and nanoGPT's compiled."
+(defn training-on-gpu [bench [sizes BIG]]
+  "-> Contest: steps on a GPU, in bfloat16, ours and nanoGPT's compiled."
   (when (not (torch.cuda.is-available))
     (raise (RequestError "train-gpu needs a CUDA GPU and there is none here: leave it out")))
   (setv device     (torch.device "cuda")
-        run        (our-run bench BIG :device "cuda" :dtype "bfloat16" :compile "on")
+        run        (our-run bench sizes :device "cuda" :dtype "bfloat16" :compile "on")
         [dtype _]  (choose-dtype "bfloat16" device)
-        tokens     (* (get BIG "batch_size") (get BIG "block_size")))
+        tokens     (* (get sizes "batch_size") (get sizes "block_size")))
   (Contest :title "train-gpu: a step" :unit "step"
            :ours [(Side "ours, compiled" (partial steps run))]
            :peers [#* (if bench.nanogpt
                         [(Side "nanoGPT, compiled"
-                               (checkout.trainer bench BIG :device device :dtype dtype
+                               (checkout.trainer bench sizes :device device :dtype dtype
                                                  :compile True))]
                         [])
-                   (Side COURSE (course-trainer bench BIG device dtype))]
+                   (Side COURSE (course-trainer bench sizes device dtype))]
            :flops (* tokens (flops-per-token run.model run.config))
            :peak (peak-flops (torch.cuda.get-device-name device) dtype)))
 
@@ -95,14 +95,16 @@
 (defn many-texts [bench sizes count samples title]
   "-> Contest: SAMPLES texts of COUNT tokens. nanoGPT's sample.py asks for one after the other."
   (setv [model config] (model-of bench sizes "fast")
-        at-once f"{samples} at once")
+        one-by-one     "one by one"
+        at-once        f"{samples} at once")
   (Contest :title title :unit "text"
            :ours [(our-texts bench model config count samples)]
-           :peers [#* (nanogpt-tokens bench model sizes count :name "nanoGPT, one by one")
+           :peers [#* (nanogpt-tokens bench model sizes count :name f"nanoGPT, {one-by-one}")
                    #* (nanogpt-tokens bench model sizes count :samples samples
                                       :name f"nanoGPT, {at-once}")
                    (course-tokens bench sizes count :samples samples)
-                   #* (transformers-tokens bench model config count :name "transformers, one by one")
+                   #* (transformers-tokens bench model config count
+                                           :name f"transformers, {one-by-one}")
                    #* (transformers-tokens bench model config count :samples samples
                                            :name f"transformers, {at-once}")]))
 
