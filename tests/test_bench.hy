@@ -1,6 +1,7 @@
 "scripts/bench: timing on a clock set by hand, contests in a tiny form, and the whole program."
 
-(import  json
+(import  functools [partial]
+         json
          os
          pathlib [Path]
          subprocess
@@ -18,7 +19,7 @@
          benchmark.sides [as-transformers model-of]
          benchmark.timing [in-turn pieces-for ratio Side]
          benchmark.workloads [evaluation many-texts one-text past-the-context shape training
-                              training-on-gpu WORKLOADS]
+                              training-on-gpu Workload WORKLOADS]
          nanogpt-hy.errors [RequestError WorkError])
 
 (setv TINY (shape 1 2 8 4 :batch-size 2))
@@ -184,6 +185,17 @@
     (assert (<= (get row "ratio" "min") (get row "ratio" "median") (get row "ratio" "max")))
     (assert (in (get row "title") done.stdout)))
   (assert (<= (max (map len (.splitlines done.stdout))) 100)))
+
+(defn test-what-was-done-before-a-failure-is-shown [bench capsys monkeypatch]
+  (defn fails [bench]
+    (raise (WorkError "a peer failed")))
+  (monkeypatch.setitem WORKLOADS "start" (Workload "good" [(partial training "good" TINY)]))
+  (monkeypatch.setitem WORKLOADS "eval" (Workload "bad" [fails]))
+  (monkeypatch.setenv "TORCHINDUCTOR_CACHE_DIR" "")           ; main sets it
+  (assert (= (main ["start" "eval" "--rounds" "1" "--seconds" "0.001"]) 1))
+  (setv said (capsys.readouterr))
+  (assert (in "good: a step" said.out))
+  (assert (.endswith said.err "scripts/bench: a peer failed\n")))
 
 (defn test-every-workload-is-told-in-the-help [capsys]
   (with [_ (pytest.raises SystemExit)]

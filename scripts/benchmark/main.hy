@@ -102,30 +102,35 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
     (gc.collect))                       ; the next contest has the memory to itself
   results)
 
-(defn run-all [names bench asked]
-  "-> dict: the report of these workloads, which is in the file --json after each of them."
-  (setv report {"machine" (machine)  "rounds" asked.rounds  "seconds" asked.seconds
-                "text" {"name" (. (Path bench.corpus.path) name)
-                        "characters" bench.corpus.characters}
-                "results" []})
+(defn empty-report [bench asked]
+  "-> dict: all that goes without running anything."
+  {"machine" (machine)  "rounds" asked.rounds  "seconds" asked.seconds
+   "text" {"name" (. (Path bench.corpus.path) name)  "characters" bench.corpus.characters}
+   "results" []})
+
+(defn fill [report names bench asked]
+  "Run these workloads; what is done is in the REPORT, and in the file --json, after each of them."
   (for [name names]
     (.extend (get report "results") (run-workload name bench asked))
     (when asked.json
-      (write-atomic asked.json (+ (json.dumps report :indent 1) "\n"))))
-  report)
+      (write-atomic asked.json (+ (json.dumps report :indent 1) "\n")))))
 
 (defn bench-of [asked]
   "Do what is ASKED; -> exit code."
   (setv names (chosen asked))
   (check-request asked)
   (setv nanogpt (when asked.nanogpt (Checkout asked.nanogpt)))
-  (with [folder (TemporaryDirectory :prefix "nanogpt-hy-bench-")]
+  (with [folder (TemporaryDirectory :prefix "nanogpt-hy-bench-" :ignore-cleanup-errors True)]
     ;; So that compiling is always cold, and leaves nothing behind.
-    (setv (get os.environ "TORCHINDUCTOR_CACHE_DIR") (os.path.join folder "caches" "bench"))
-    (setv bench (open-bench (Path folder) nanogpt asked.compile))
-    (with [_ (redirect-stdout sys.stderr)]          ; what peers print is no result
-      (setv report (run-all names bench asked))))
-  (show report sys.stdout)
+    (setv (get os.environ "TORCHINDUCTOR_CACHE_DIR") (os.path.join folder "caches" "bench")
+          bench  (open-bench (Path folder) nanogpt asked.compile)
+          report (empty-report bench asked))
+    (try
+      (with [_ (redirect-stdout sys.stderr)]        ; what peers print is no result
+        (fill report names bench asked))
+      (finally                                      ; also after Ctrl-C, or when a peer failed
+        (when (get report "results")
+          (show report sys.stdout)))))
   0)
 
 (defn main [arguments]
