@@ -11,7 +11,9 @@
       PACKAGE (/ ROOT "src" "nanogpt_hy")
       TOP     #{".ci" ".gitattributes" ".gitignore" "LICENSE" "README.md" "pyproject.toml" "data"
                 "scripts" "src" "tests"}
-      FILES   (sorted [#* (.rglob (/ ROOT "src") "*.hy") #* (.rglob (/ ROOT "tests") "*.hy")])
+      FILES   (sorted (gfor folder ["src" "tests" "scripts"]
+                             path (.rglob (/ ROOT folder) "*.hy")
+                             path))
       MODULES (sorted (.rglob PACKAGE "*.hy")))
 
 (defn short [path]

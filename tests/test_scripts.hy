@@ -140,7 +140,8 @@ esac]])
   (assert (in "no Python 3.11 or newer here (python3 is Python 3.8.1)" found.stderr)))
 
 (defn test-scripts-are-bash [root]
-  (for [name ["scripts/environment" "scripts/demo" "scripts/test" "scripts/check_wheel" ".ci/run"]]
+  (for [name ["scripts/bench" "scripts/environment" "scripts/demo" "scripts/test"
+              "scripts/check_wheel" ".ci/run"]]
     (setv done (run ["bash" "-n" (/ root name)]))
     (assert (= #(done.returncode done.stderr) #(0 "")))))
 
