@@ -17,7 +17,7 @@
          nanogpt-hy.config [nearest]
          nanogpt-hy.errors [RequestError UserError]
          nanogpt-hy.lab.files [check-new write-atomic]
-         nanogpt-hy.lab.training.device [choose-compile])
+         nanogpt-hy.lab.training.compiling [has-compiler])
 
 (setv ABOUT #[[
 Times nanogpt-hy beside others, in turn and on this machine, and prints ratios: how many times as
@@ -82,9 +82,8 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
   (when asked.json
     (check-new (Path asked.json) :overwrite True))
   (when asked.compile
-    (setv [works why] (choose-compile "on" (torch.device "cpu")))
-    (when (not works)
-      (raise (RequestError f"--compile: {why}; install one, or leave that out")))))
+    (when (not (has-compiler (torch.device "cpu")))
+      (raise (RequestError "--compile: no C++ compiler was found; install one, or leave that out")))))
 
 (defn say [text]
   (print text :file sys.stderr :flush True))
