@@ -1,0 +1,125 @@
+"adamw.hy and workers.hy: torch's AdamW, and the gradient of a batch by two threads, are what the
+plain forms give."
+
+(import  dataclasses [replace]
+         hypothesis [given settings strategies :as st]
+         pytest
+         torch
+         torch.testing [assert-close]
+         nanogpt-hy.backprop [add-gradient]
+         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.course [train-step]
+         nanogpt-hy.fast [FastGPT parameter-groups]
+         nanogpt-hy.lab.training.adamw [AdamW]
+         nanogpt-hy.lab.training.device [with-threads]
+         nanogpt-hy.lab.training.session [new-run]
+         nanogpt-hy.lab.training.trainer [state-tensors steps]
+         nanogpt-hy.lab.training.workers [in-turn Workers])
+
+(setv WIDE (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 72))
+
+(defn gpt [[c WIDE]]
+  (torch.manual-seed 3)
+  (FastGPT c))
+
+(defn batch [B]
+  [(torch.randint 11 #(B 6)) (torch.randint 11 #(B 6))])
+
+;;; AdamW
+
+(defn [(pytest.mark.parametrize "flat" [True False])] test-adamw-is-torchs [flat]
+  (setv [model other] [(gpt) (gpt)]
+        adamw (AdamW (parameter-groups model 0.1) :betas [0.9 0.99] :flat flat)
+        torchs (torch.optim.AdamW (parameter-groups other 0.1) :betas #(0.9 0.99) :fused True))
+  (for [rate [1e-2 3e-3 1e-3]]
+    (for [optimizer [adamw torchs]  group optimizer.param-groups]
+      (setv (get group "lr") rate))
+    (setv [x y] (batch 4))
+    (assert-close (train-step model adamw [x y]) (train-step other torchs [x y])))
+  (for [[w twin] (zip (.parameters model) (.parameters other))]
+    (assert-close w twin)))
+
+(defn test-flat-weights-keep-their-names-shapes-and-ties []
+  (setv model (gpt)
+        before (dfor  [name t] (.items (.state-dict model))  name (.clone t)))
+  (AdamW (parameter-groups model 0.1) :betas [0.9 0.99] :flat True)
+  (assert (is model.transformer.wte.weight model.lm-head.weight))
+  (setv after (.state-dict model))
+  (assert (= (list after) (list before)))
+  (for [[name t] (.items after)]
+    (assert (torch.equal t (get before name)))))
+
+(defn test-a-weight-without-a-gradient-stays []
+  (setv used (torch.nn.Parameter (torch.ones 2))
+        idle (torch.nn.Parameter (torch.ones 3))
+        adamw (AdamW [{"params" [used idle]  "weight_decay" 0.1}] :betas [0.9 0.99] :flat False))
+  (.backward (.sum used))
+  (setv (get adamw.param-groups 0 "lr") 0.1)
+  (.step adamw)
+  (assert (torch.equal idle (torch.ones 3)))
+  (assert (< (.max used) 1)))
+
+;;; Two threads
+
+(defn workers-of [c * [chance None]]
+  "-> model, its optimizer and the Workers of it, of which there are two."
+  (setv model (gpt c)
+        adamw (AdamW (parameter-groups model 0.1) :betas [0.9 0.99] :flat True))
+  (with [_ (with-threads 2)]
+    (setv workers (Workers model c adamw chance)))
+  (assert (= 2 (len workers.models)))
+  [model adamw workers])
+
+(defn [(settings :max-examples 12 :deadline None)
+       (given :B (st.integers 1 7) :share (st.floats 0.1 1))]
+    test-two-threads-find-the-gradient-of-one [B share]
+  (setv [model adamw workers] (workers-of WIDE)
+        other (gpt)
+        [x y] (batch B))
+  (for [w (.parameters other)]
+    (setv w.grad (torch.zeros-like w)))
+  (for [_ (range 2)]                               ; what the other thread had is not added twice
+    (assert-close (.add-gradients workers x y share) (add-gradient other x y share)))
+  (for [[w twin] (zip (.parameters model) (.parameters other))]
+    (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6)))
+
+(defn test-rows-in-parts-are-the-same-gradient []
+  (setv [model adamw workers] (workers-of WIDE)
+        [x y] (batch 7))
+  (.add-gradients workers x y 1.0)
+  (setv whole (.clone adamw.gradients))
+  (.zero-grad adamw)
+  (setv workers.rows 1)
+  (.add-gradients workers x y 1.0)
+  (assert-close adamw.gradients whole :rtol 1e-4 :atol 1e-6))
+
+(defn test-in-turn-or-at-once-the-bits-are-the-same []
+  (setv c (replace WIDE :dropout 0.3)
+        [model adamw workers]
+          (workers-of c :chance (fn [i] (.manual-seed (torch.Generator) (+ 5 i))))
+        [x y] (batch 6)
+        found [])
+  (defn gradients []
+    (.zero-grad adamw)
+    (.add-gradients workers x y 1.0)
+    (.clone adamw.gradients))
+  (with [_ (with-threads 1)]
+    (setv at-once (gradients)
+          again   (gradients))
+    (with [_ (in-turn workers)]
+      (setv one-by-one (gradients))))
+  (assert (torch.equal at-once again))
+  (assert (torch.equal at-once one-by-one)))
+
+(defn [(pytest.mark.parametrize "dropout" [0.0 0.2])]
+    test-a-wide-run-repeats-itself-bit-for-bit [dropout root]
+  (defn trained [#* parts]
+    (setv run (new-run (str (/ root "data" "ab.txt")) :n-embd 72 :n-head 4 :dropout dropout
+                       :device "cpu" :block-size 16))
+    (for [count parts]
+      (steps run count))
+    (state-tensors run))
+  (with [_ (with-threads 2)]
+    (setv [whole parted] [(trained 6) (trained 2 4)]))
+  (for [[name t] (.items whole)]
+    (assert (torch.equal t (get parted name)) name)))
