@@ -329,14 +329,14 @@
   (assert (= run.step 16))
   (assert (= profile.steps 10))
   (assert (= (list (map (fn [row] (get row 0)) profile.phases))
-             ["draw the batch" "copy the batch" "forward" "optimizer" "loss and backward"]))
+             ["draw the batch" "copy the batch" "forward and backward" "optimizer" "all else"]))
   (assert (= (sum (gfor  [_ seconds _] profile.phases  seconds)) (pytest.approx profile.seconds)))
   (assert (all (gfor  [_ seconds _] profile.phases  (> seconds 0))))
   (assert (< 0 profile.seconds profile.wall))
   (assert (in #("aten::addmm" 4.0) (lfor  [name _ calls] profile.operations  #(name (/ calls 10)))))
   (assert (not (any (gfor  [name _ _] profile.operations  (.startswith name "phase: ")))))
   (assert (<= (max (map len (.splitlines text))) 80))
-  (for [part ["draw the batch" "forward" "loss and backward" "optimizer" "addmm" "share" "ms/step"
+  (for [part ["draw the batch" "forward and backward" "optimizer" "addmm" "share" "ms/step"
               "Python, and all other operations" "trace     "]]
     (assert (in part text) text)))
 
