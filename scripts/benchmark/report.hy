@@ -115,7 +115,7 @@
   (.print console (in-words (get report "machine")) :markup False)
   (.print console (+ f"{(get text "name")}, {(get text "characters") :,} characters; "
                      f"{(get report "rounds")} rounds; "
-                     "ratio: peer's time / ours, median (least-largest)\n") :markup False)
+                     "ratio: peer / ours, median (least-largest)\n") :markup False)
   (.print console (table (get report "results")) :markup False)
   (for [line (remarks (get report "results"))]
     (.print console line :markup False)))

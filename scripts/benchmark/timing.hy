@@ -51,7 +51,8 @@ backwards in the next, and there are ratios of rounds, not of means."
   being done."
   (setv timed [])
   (for [side sides]
-    (told f"{side.name}: a first run")
+    (when side.warmed-up
+      (told f"{side.name}: a first run"))
     (.append timed (made-ready side seconds clock)))
   (for [i (range rounds)]
     (told f"round {(+ i 1)} of {rounds}")
