@@ -67,7 +67,8 @@
 (defn seeded [seed]
   (.manual-seed (torch.Generator) seed))
 
-(defn [(pytest.mark.parametrize "p" [0.1 0.2 0.5 0.9])] test-dropout-keeps-the-mean-and-the-chance [p]
+(defn [(pytest.mark.parametrize "p" [0.1 0.2 0.5 0.9])]
+    test-dropout-keeps-the-mean-and-the-chance [p]
   (setv x (torch.ones 1000 1001)
         [y back] (dropout p (seeded 1) x)
         gone (.item (.mean (.float (= y 0)))))

@@ -13,7 +13,8 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.course [Bigram cross-entropy GPT next-logits]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [block-going-on FastGPT KVCache memory-for]
-         nanogpt-hy.lab.sampler [asker batches draw dropped explain in-eval-mode sample-generator
+         nanogpt-hy.lab.explaining [explain]
+         nanogpt-hy.lab.sampler [asker batches draw dropped in-eval-mode sample-generator
                                  sample-texts SEPARATOR Settings steps tokens]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer])
 

@@ -10,6 +10,7 @@
          nanogpt-hy.ladder [STAGES]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.training.climb :as climb
+         nanogpt-hy.lab.training.comparison [draw-comparison measured-by summary]
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.training.evaluation [all-of floor-here mean-loss]
          nanogpt-hy.lab.data.markov [ab-chain floor]
@@ -216,7 +217,7 @@
 (defn test-the-picture-has-a-dot-a-seed-and-a-line-a-floor [ab tmp-path capsys]
   (run-ladder ab :as-json True :seeds 3 :png "a.png" :svg "b.svg")
   (setv found (json.loads (. (.readouterr capsys) out))
-        [axes] (. (climb.draw-comparison found) axes)
+        [axes] (. (draw-comparison found) axes)
         dots (lfor  line axes.lines  :if (= (.get-marker line) "o")  (list (.get-xdata line))))
   (assert (= dots (lfor  row (get found "stages")  (get row "losses"))))
   (assert (= (lfor  t axes.texts  (.get-text t))
@@ -227,8 +228,8 @@
 
 (defn test-without-a-chain-the-lines-are-counting-models [prose]
   (setv [corpus all] (quick-rungs prose "bigram" :seeds 1)
-        found (climb.summary corpus all (lfor  rung all  (climb.climbed rung corpus)))
-        names (lfor  [_ name] (climb.measured-by found)  name))
+        found (summary corpus all (lfor  rung all  (climb.climbed rung corpus)))
+        names (lfor  [_ name] (measured-by found)  name))
   (assert (= names ["counts, order 3" "counts, order 2" "counts, order 1" "counts, order 0"])))
 
 ;;; The command

@@ -89,7 +89,7 @@
 
 (setv RINGS [#{"errors" "notation" "tracing" "config"}     ; what everybody may use
              #{"course"}                         ; the book
-             #{"ladder" "fast"}                  ; the lecture's stages; the same GPT for speed
+             #{"ladder" "fast" "backprop"}       ; the lecture's stages; the same GPT for speed
              #{"lab"}                            ; what surrounds a model
              #{"lessons"}])                      ; and whatever stands beside them: the outermost
 

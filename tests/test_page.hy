@@ -10,7 +10,7 @@
          subjects [all-kinds ODD small]
          nanogpt-hy.lab.inside.outlook [next-characters]
          nanogpt-hy.lab.pictures.page [page-of]
-         nanogpt-hy.lab.sampler [next-probabilities])
+         nanogpt-hy.lab.filters [next-probabilities])
 
 (defn [(pytest.fixture :scope "module")] folder [tmp-path-factory]
   (.mktemp tmp-path-factory "pages"))

@@ -15,9 +15,10 @@ what was drawn, and every wrong request."
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [Bigram GPT generate next-logits]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.sampler [beginning draw explain explain-texts known-prompt
-                                 next-probabilities overlap sample-generator sample-texts SEPARATOR
-                                 Settings steps tokens until-stop visible]
+         nanogpt-hy.lab.explaining [explain explain-texts visible]
+         nanogpt-hy.lab.filters [next-probabilities]
+         nanogpt-hy.lab.sampler [beginning draw known-prompt overlap sample-generator sample-texts
+                                 SEPARATOR Settings steps tokens until-stop]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer])
 
 

@@ -83,7 +83,8 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
     (check-new (Path asked.json) :overwrite True))
   (when asked.compile
     (when (not (has-compiler (torch.device "cpu")))
-      (raise (RequestError "--compile: no C++ compiler was found; install one, or leave that out")))))
+      (raise (RequestError
+        "--compile: no C++ compiler was found; install one, or leave that out")))))
 
 (defn say [text]
   (print text :file sys.stderr :flush True))

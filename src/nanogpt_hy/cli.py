@@ -7,22 +7,11 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import hy  # noqa: F401
-from cyclopts import (
-    App,
-    CoercionError,
-    CycloptsError,
-    Group,
-    MissingArgumentError,
-    Parameter,
-    RepeatArgumentError,
-    UnknownCommandError,
-    UnknownOptionError,
-    UnusedCliTokensError,
-    convert,
-)
+from cyclopts import App, CoercionError, CycloptsError, Group, Parameter, convert
 
 from nanogpt_hy import __version__
-from nanogpt_hy.config import GPTConfig, TrainConfig, kind_name, nearest, shown
+from nanogpt_hy.complaints import complaint, one_line, voice
+from nanogpt_hy.config import GPTConfig, TrainConfig
 from nanogpt_hy.errors import RequestError, UserError, out_of_memory
 
 
@@ -590,65 +579,6 @@ def ab(
         print(path)
 
 
-def misplaced(error):
-    """What to say of a word that neither an option nor the command takes."""
-    word, before = error.unused_tokens[0], ["", *error.root_input_tokens]
-    flag = before[before.index(word) - 1]
-    if len(flag) > 2 and flag.startswith("--"):
-        return f"{flag} takes no value, so there is no place for {word}: leave {word} out"
-    return f"there is no place for {word}: leave it out"
-
-
-def without_value(error):
-    """What to say of an option, or of an argument, that has no value."""
-    command, name = " ".join(error.command_chain), error.argument.name
-    misspelt = [t for t in error.unused_tokens or [] if nearest(t, [name]).startswith("did")]
-    following = [*error.root_input_tokens, ""]
-    if name in following:
-        value = following[following.index(name) + 1]
-        if value.startswith("-"):
-            return f"{name} needs a value: if it is to be {value}, write {name}={value}"
-        return f"{name} needs a value: see nanogpt-hy {command} --help"
-    if name.startswith("--") and misspelt:
-        return f"there is no option {misspelt[0]}: did you mean {name}?"
-    return f"{command} needs {name}: see nanogpt-hy {command} --help"
-
-
-def complaint(error):
-    """What cyclopts has to say, in one line: the fact, the limit and the way out."""
-    match error:
-        case MissingArgumentError():
-            return without_value(error)
-        case UnknownOptionError():
-            given = (error.token.keyword or error.token.value).split("=")[0]
-            names = [name for a in error.argument_collection for name in a.names]
-            near = nearest(given, names)
-            if not near.startswith("did"):
-                near = f"see nanogpt-hy {' '.join(error.command_chain or [])} --help"
-            return f"there is no option {given}: {near}"
-        case UnknownCommandError():
-            given = error.unused_tokens[0]
-            if given.startswith("-"):
-                return f"there is no option {given}: see nanogpt-hy --help"
-            commands = [name for name in error.app if not name.startswith("-")]
-            return f"there is no command {given}: {nearest(given, commands)}"
-        case RepeatArgumentError():
-            return f"{error.token.keyword} is given twice: give it once"
-        case CoercionError(token=token, argument=argument) if token and argument:
-            name, kind = token.keyword or argument.name, kind_name(argument.hint)
-            near = nearest(token.value, kind.split(" or "))
-            near = f", {near}" if near.startswith("did") else ""
-            return f"{name} is {shown(token.value)}: it has to be {kind}{near}"
-        case UnusedCliTokensError():
-            return misplaced(error)
-    return " ".join(str(error).split())
-
-
-def one_line(text):
-    """TEXT without what would break the line or steer a terminal: such characters are escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
 def without_bare_ckpt(arguments):
     """`--ckpt` with nothing behind it means the newest run, as leaving it out does."""
     following = [*arguments[1:], "--"]
@@ -692,15 +622,6 @@ def main(arguments=None):
     if name := voice():
         print(f"{name}: {one_line(message)}", file=sys.stderr)
     return status
-
-
-def voice():
-    """As whom to name what went wrong; None where another process does that for all."""
-    if "RANK" not in os.environ:
-        return "nanogpt-hy"
-    from nanogpt_hy.lab.training.launch import voice
-
-    return voice()
 
 
 def silence(stream):

@@ -1,54 +1,26 @@
-"A trained model writes: its logits are filtered, a token is drawn, the text streams out.
+"A trained model writes: a token is drawn, and another one, and the text streams out.
 
 What a model thinks comes from the course's `next-logits`, or for stage fast from a KVCache that
-says the same sooner; everything here only filters, draws and puts into words. The one place that
-asks the model is `steps`."
+says the same sooner; everything here only draws and puts into words. The one place that asks the
+model is `steps`."
 
 (eval-when-compile
-  (require hyrule [-> ncut unless]))
+  (require hyrule [ncut unless]))
 (import  contextlib [contextmanager]
          dataclasses [dataclass]
          hashlib [sha256]
          itertools [tee]
-         math [isfinite log]
-         numbers [Integral Real]
          operator [itemgetter]
          secrets [randbits]
-         rich.cells [cell-len set-cell-size]
-         rich.text [Text]
          torch
-         torch.nn.functional :as F
          nanogpt-hy.course [next-logits]
-         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT KVCache]
-         nanogpt-hy.lab.data.encoding [decoder known-text unknown-characters])
+         nanogpt-hy.lab.data.encoding [decoder known-text unknown-characters]
+         nanogpt-hy.lab.filters [check-filters demand next-probabilities whole])
 
 (setv SEPARATOR "---------------\n"     ; between samples, where there is more than one
       AT-ONCE   16)                     ; samples in a batch: more hardly makes it quicker, on a CPU
-
-
-;;; What may be asked
-
-(defn demand [holds option value limit]
-  "RequestError unless HOLDS: the option, its value, and what it may be."
-  (unless holds
-    (raise (RequestError f"{option} is {value}: it has to be {limit}"))))
-
-(defn whole [x least]
-  "Whether X is a whole number, LEAST or more."
-  (and (isinstance x Integral) (not (isinstance x bool)) (>= x least)))
-
-(defn finite [x]
-  "Whether X is a number, and neither infinite nor nan."
-  (and (isinstance x Real) (not (isinstance x bool)) (isfinite x)))
-
-(defn check-filters [temperature top-k top-p]
-  "RequestError if one of them is nothing to filter with."
-  (demand (and (finite temperature) (>= temperature 0))
-          "--temperature" temperature "a number, 0 (always the likeliest token) or more")
-  (demand (whole top-k 0) "--top-k" top-k "a whole number, 0 (all tokens) or more")
-  (demand (and (finite top-p) (< 0 top-p) (<= top-p 1))
-          "--top-p" top-p "more than 0 and at most 1 (all tokens)"))
 
 (defclass [(dataclass :frozen True :kw-only True)] Settings []
   "How a text is drawn. The defaults draw with the probabilities that the model gives."
@@ -75,54 +47,7 @@ asks the model is `steps`."
     (demand (in self.window ["exact" "half"]) "--window" self.window "exact or half")))
 
 
-;;; From logits to a token
-
-(defn check-logits [logits]
-  "WorkError if nothing can be drawn from LOGITS: their largest is no number."
-  (unless (.all (torch.isfinite (.amax logits :dim -1)))
-    (raise (WorkError (+ "the model gives no probabilities for the next token, so its weights are "
-                         "not finite: use another checkpoint")))))
-
-(defn tempered [logits temperature]
-  "(... V) -> (... V): the logits of a more careful (below 1) or more daring (above 1) model."
-  ;; Measured from the largest, and divided by what float32 can hold, nothing becomes 0/0.
-  (if (= temperature 1)
-    logits
-    (/ (- logits (.amax logits :dim -1 :keepdim True)) (min 1e30 (max temperature 1e-30)))))
-
-(defn among-top-k [scores k]
-  "(... V) -> (... V) bool: the k largest, and all that equal the k-th."
-  (setv largest (. (torch.topk scores (min k (get scores.shape -1)) :dim -1) values))    ; (... k)
-  (>= scores (ncut largest ... (: -1 None))))
-
-(defn among-top-p [probabilities p]
-  "(... V) -> (... V) bool: the likeliest, as few as together reach p; of equals the first ones."
-  (setv [ordered places] (torch.sort probabilities :dim -1 :descending True :stable True)
-        sums   (.cumsum ordered :dim -1)                    ; (... V)
-        before (F.pad (ncut sums ... (: None -1)) [1 0]))   ; (... V) the sum of all likelier ones
-  (.scatter (torch.zeros-like places :dtype torch.bool) -1 places (< before p)))
-
-(defn next-probabilities [logits * [temperature 1.0] [top-k 0] [top-p 1.0]]
-  "(... V) -> (... V): the probabilities to draw from, after temperature, top-k and top-p.
-
-  They follow one upon the other, each upon what the one before has left. Temperature 0 takes the
-  likeliest token, the first one of equals. Top-k 0 is off, more than V is V, and tokens that equal
-  the k-th stay: none is preferred to one that is just as likely. Top-p keeps the fewest tokens
-  whose probabilities reach p, so always one. These are the conventions of nanoGPT (which has no
-  top-p) and of Hugging Face's TopKLogitsWarper and TopPLogitsWarper."
-  (check-filters temperature top-k top-p)
-  (check-logits logits)
-  (when (= temperature 0)
-    (return (.to (F.one-hot (.argmax logits :dim -1) (get logits.shape -1)) torch.float32)))
-  (when (in logits.dtype [torch.float16 torch.bfloat16])
-    (setv logits (.float logits)))            ; sums of rounded probabilities would miss p
-  (setv scores (tempered logits temperature))
-  (when top-k
-    (setv scores (torch.where (among-top-k scores top-k) scores (- torch.inf))))
-  (when (< top-p 1)
-    (setv kept (among-top-p (F.softmax scores :dim -1) top-p)
-          scores (torch.where kept scores (- torch.inf))))
-  (F.softmax scores :dim -1))
+;;; From probabilities to a token
 
 (defn draw [probabilities generator]
   "(B V) -> (B 1): one token a row, all from GENERATOR or each from its own in a list of them."
@@ -341,147 +266,4 @@ asks the model is `steps`."
     (when texts
       (.write out SEPARATOR))
     (.append texts (write-pieces pieces out)))
-  texts)
-
-
-;;; Why this token
-
-(defclass [(dataclass :frozen True)] Candidate []
-  "A token that could come next: its probability by the model, and after the filters."
-  #^ int id
-  #^ str text
-  #^ float before
-  #^ float after)                    ; 0: cut
-
-(defclass [(dataclass :frozen True)] Explained []
-  "How one token came about."
-  #^ str context                     ; the end of what the model saw
-  #^ tuple likeliest                 ; Candidates, by their probability before
-  #^ int cut                         ; how many tokens the filters cut ...
-  #^ float cut-share                 ; ... and their probability before
-  #^ Candidate drawn
-  #^ float surprise                  ; nats, -ln of the drawn one's probability before: its loss
-  #^ str text)                       ; what the text gained by it
-
-(defn explain-step [step tokenizer text * [likeliest 8]]
-  "Step of one row -> Explained."
-  (setv before (F.softmax (.double (.cpu (get step.logits 0))) :dim -1)  ; (V)
-        after  (.cpu (get step.probabilities 0))                         ; (V)
-        order  (. (torch.sort before :descending True :stable True) indices)
-        cut-off (= after 0)                                              ; (V)
-        tail   (cut (.tolist (get step.ids 0)) (- (min step.seen 16)) None))
-  (defn candidate [id]
-    (Candidate id (.decode tokenizer [id]) (float (get before id)) (float (get after id))))
-  (setv drawn (candidate (int step.drawn)))
-  (Explained (.decode tokenizer tail)
-             (tuple (map candidate (.tolist (cut order likeliest))))
-             (int (.sum cut-off))
-             (float (.sum (get before cut-off)))
-             drawn
-             (if drawn.before (- (log drawn.before)) (float "inf"))
-             text))
-
-(defn explain [model tokenizer ids * [settings (Settings)] [generator None] [likeliest 8] #** how]
-  "(1 T) -> Explained...: what `tokens` would draw, one at a time, with its reasons. It ends after
-  the token that completes the stop string. HOW: see `steps`."
-  (setv decoding (decoder tokenizer)
-        count    settings.max-new-tokens
-        written  "")
-  (for [[n step] (enumerate (steps model ids count :settings settings :generator generator #** how)
-                            1)]
-    (setv text    (.feed decoding (int step.drawn))
-          text    (if (= n count) (+ text (.end decoding)) text)
-          written (+ written text))
-    (yield (explain-step step tokenizer text :likeliest likeliest))
-    (when (and settings.stop (in settings.stop written))
-      (return))))
-
-(defn visible [text]
-  "A text in quotes, its newlines escaped; half a character as ?
-  ; (visible \"\\n\") => \"'\\\\n'\""
-  (repr (.replace text "\ufffd" "?")))
-
-(defn label [candidate]
-  "A token as the table shows it: its text, or its number where it is but a part of a character."
-  (setv shown (if (in "\ufffd" candidate.text) f"#{candidate.id}" (visible candidate.text)))
-  (if (> (cell-len shown) 12) (+ (set-cell-size shown 10) "..") shown))
-
-(defn fit-left [text width]
-  "The end of TEXT that, made visible, is at most WIDTH wide."
-  (while (and text (> (cell-len (visible text)) width))
-    (setv text (cut text 1 None)))
-  (visible text))
-
-(defn pad [text width]
-  "TEXT, filled up with spaces to WIDTH columns."
-  (+ text (* " " (- width (cell-len text)))))
-
-(defn percent [probability]
-  "Of 100, three columns or fewer  ; (percent 0.414) => '41'"
-  (if (< 0 probability 0.01) "<1" f"{(* 100 probability) :.0f}"))
-
-(defn candidate-cell [candidate filtered]
-  "A candidate, its percentage by the model and, if FILTERED, what the filters made of it."
-  (+ f"{(label candidate)} {(percent candidate.before)}"
-     (cond
-       (not filtered) ""
-       (= candidate.after 0) " cut"
-       True f">{(percent candidate.after)}")))
-
-(defn filters-anything [settings]
-  "Whether SETTINGS draw otherwise than with the model's own probabilities."
-  (not (= #(settings.temperature settings.top-k settings.top-p) #(1 0 1))))
-
-(defn explain-header [filtered]
-  "The line above `explain-line`s."
-  (+ (pad "after" 12) "  " (pad "drawn" 6) "      %  nats"
-     (if filtered (+ "  " (pad "cut" 8)) "")
-     "  likeliest next, %" (if filtered ": model>filtered" "")))
-
-(defn explain-line [explained filtered width]
-  "Explained -> str: a line of at most WIDTH columns, with as many of the likeliest as fit."
-  (setv line (+ (pad (fit-left explained.context 12) 12) "  "
-                (pad (label explained.drawn) 6) "  "
-                f"{(* 100 explained.drawn.after) :5.1f}" "  "
-                f"{explained.surprise :4.2f}"
-                (if filtered
-                  (+ "  " (pad f"{explained.cut}: {(percent explained.cut-share)}%" 8))
-                  "")))
-  (for [candidate explained.likeliest]
-    (setv cell (+ "  " (pad (candidate-cell candidate filtered) (if filtered 10 7))))
-    (when (> (+ (cell-len line) (cell-len (.rstrip cell))) width)
-      (break))
-    (setv line (+ line cell)))
-  (.rstrip line))
-
-(defn show-explained [rows console * [filtered True]]
-  "Explained... -> str: print a header and a line for each to the rich CONSOLE as they come; the
-  text that they wrote."
-  (defn say [line style]
-    (.print console (Text line :style style) :soft-wrap True))
-  (setv written [])
-  (say (cut (explain-header filtered) console.width) "bold")
-  (for [row rows]
-    ;; What was to be expected looks quiet, what surprised does not.
-    (say (explain-line row filtered console.width) (if (> row.surprise 1) "yellow" ""))
-    (.append written row.text))
-  (.join "" written))
-
-(defn explain-texts [model tokenizer console * [prompt ""] [settings (Settings)] [starts None]
-                     #** how]
-  "-> list of str: what `sample-texts` writes with the same settings, each text below a table of how
-  its tokens came about, printed to the rich CONSOLE."
-  (setv prompt (known-prompt tokenizer (or prompt "") settings.unknown)
-        seed   (seed-of settings)
-        texts  [])
-  (for [index (range settings.num-samples)]
-    (when index
-      (.write console.file SEPARATOR))
-    (setv [ids text generator] (begun model tokenizer prompt index :starts starts :seed seed)
-          rows    (explain model tokenizer ids :settings settings :generator generator #** how)
-          written (show-explained rows console :filtered (filters-anything settings)))
-    (when settings.stop
-      (setv written (get (.split written settings.stop 1) 0)))
-    (.write console.file "\n")
-    (.append texts (write-pieces [text written] console.file)))
   texts)

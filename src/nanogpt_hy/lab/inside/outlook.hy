@@ -5,7 +5,7 @@
 (import  torch
          torch.nn.functional :as F
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.sampler [next-probabilities]
+         nanogpt-hy.lab.filters [next-probabilities]
          nanogpt-hy.lab.inside.subject [alphabet labels logits-of prompt-ids shown subject tables])
 
 (setv MOST-COSINES 128)      ; tokens or positions whose similarities are listed

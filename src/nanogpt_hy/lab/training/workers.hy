@@ -20,8 +20,8 @@ hand is cut into parts that its cache can hold."
       PART (** 2 21))                  ; numbers in the widest layer that a cache holds well
 
 (defn shadow [model weights]
-  "MODEL once more and its gradients (N): it has the same WEIGHTS, in the same memory, but a gradient
-  of its own."
+  "MODEL once more, and its gradients (N): it has the same WEIGHTS, in the same memory, but a
+  gradient of its own."
   (setv twins (lfor  w weights  (nn.Parameter w.data)))
   [(deepcopy model (dict (zip (map id weights) twins)))
    (flat-gradients twins)])
@@ -36,8 +36,8 @@ hand is cut into parts that its cache can hold."
           ;; Compiled code wakes the other threads less often, so all of them serve it.
           threads           (if compiled (torch.get-num-threads) (threads-for config))
           count             (if compiled 1 (min MOST-WORKERS threads))
-          ;; What else is done between two gradients keeps to one share of the threads, too: OpenMP's
-          ;; go on spinning for a while when there is nothing to do, and that in a worker's place.
+          ;; What else is done in a step keeps to one share of the threads too: OpenMP's go on
+          ;; spinning for a while when there is nothing to do, and that in a worker's place.
           self.threads-each (// threads count)
           self.others       (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
           self.models       [model #* (lfor  [m _] self.others  m)]
