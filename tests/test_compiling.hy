@@ -1,7 +1,6 @@
 "compiling.hy: when torch.compile is worth it, and that a run goes on where it cannot be done."
 
-(import  dataclasses [replace]
-         shutil
+(import  shutil
          pytest
          torch
          nanogpt-hy.config [configs preset]

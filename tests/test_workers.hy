@@ -97,8 +97,7 @@ plain forms give."
   (setv c (replace WIDE :dropout 0.3)
         [model adamw workers]
           (workers-of c :chance (fn [i] (.manual-seed (torch.Generator) (+ 5 i))))
-        [x y] (batch 6)
-        found [])
+        [x y] (batch 6))
   (defn gradients []
     (.zero-grad adamw)
     (.add-gradients workers x y 1.0)
