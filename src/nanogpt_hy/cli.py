@@ -620,7 +620,10 @@ def main(arguments=None):
     except KeyboardInterrupt:
         message, status = "interrupted", 130
     if name := voice():
-        print(f"{name}: {one_line(message)}", file=sys.stderr)
+        print(f"{name}: {one_line(message)}", file=sys.stderr, flush=True)
+    if "RANK" in os.environ:
+        # Gloo's threads abort a process that ends in order while they still wait for another.
+        os._exit(status)
     return status
 
 
