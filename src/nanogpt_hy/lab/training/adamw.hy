@@ -8,7 +8,7 @@ one operation for each group of weights and not one for each weight."
 (import  torch
          torch.optim.adamw [adamw])
 
-(defn parts-of [flat weights]
+(defn views-in [flat weights]
   "(N) -> tensors of the shapes of WEIGHTS, which lie in FLAT one after the other."
   (lfor  [w part] (zip weights (.split flat (lfor  w weights  (.numel w))))
          (.view part w.shape)))
@@ -16,14 +16,14 @@ one operation for each group of weights and not one for each weight."
 (defn flat-numbers [weights]
   "Move WEIGHTS into one tensor (N), of which they are views from now on; it."
   (setv flat (torch.cat (lfor  w weights  (.flatten w.data))))
-  (for [[w part] (zip weights (parts-of flat weights))]
+  (for [[w part] (zip weights (views-in flat weights))]
     (setv w.data part))
   flat)
 
 (defn flat-gradients [weights]
   "One tensor (N) of zeros, in which each of WEIGHTS has its .grad from now on."
   (setv flat (torch.zeros (sum (gfor  w weights  (.numel w)))))
-  (for [[w part] (zip weights (parts-of flat weights))]
+  (for [[w part] (zip weights (views-in flat weights))]
     (setv w.grad part))
   flat)
 
@@ -55,7 +55,7 @@ one operation for each group of weights and not one for each weight."
   (defn lie-flat [self groups]
     (setv numbers (flat-numbers self.weights)
           flats   [numbers (torch.zeros-like numbers) (torch.zeros-like numbers)]
-          [_ self.averages self.squares] (lfor  flat flats  (parts-of flat self.weights))
+          [_ self.averages self.squares] (lfor  flat flats  (views-in flat self.weights))
           self.gradients (flat-gradients self.weights)
           sizes   (lfor  g groups  (sum (gfor  w (get g "params")  (.numel w))))
           self.steps []

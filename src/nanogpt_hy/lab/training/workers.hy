@@ -44,8 +44,9 @@ hand is cut into parts that its cache can hold."
           self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
           self.add-gradient (if compiled (compile-lazily add-gradient) add-gradient)
           self.in-turn      (= count 1)
-          self.pool         (ThreadPoolExecutor count :initializer torch.set-num-threads
-                                                :initargs [self.threads-each])))
+          self.pool         (when self.others
+                              (ThreadPoolExecutor count :initializer torch.set-num-threads
+                                                        :initargs [self.threads-each]))))
 
   (defn own-part [self i x y share]
     "Worker number I adds its rows' part of the gradient to its model's; -> their part of the loss."
