@@ -6,6 +6,7 @@ one or the new one, also after a kill -9 or a power cut."
 (eval-when-compile
   (require hyrule [unless]))
 (import  contextlib [contextmanager]
+         json
          os
          pathlib [Path]
          secrets [token-hex]
@@ -57,6 +58,19 @@ one or the new one, also after a kill -9 or a power cut."
     (except [e [ValueError RecursionError]]       ; the decoders' errors are ValueErrors too
       (setv why (get [#* (.splitlines (str e)) "nested too deeply"] 0))
       (raise (RequestError f"{path} is no TOML file ({why}): mend it") :from None))))
+
+(defn read-rows [path * [most None]]
+  "file name -> [dict]: the JSON objects in a file of one a line; what is none is left out, as half
+  a line is, from a process that was killed."
+  (setv rows [])
+  (for [line (.split (read-bytes path :most most) b"\n")]
+    (try
+      (setv row (json.loads line))
+      (except [[ValueError RecursionError]]
+        (continue)))
+    (when (isinstance row dict)
+      (.append rows row)))
+  rows)
 
 ;; Writing
 

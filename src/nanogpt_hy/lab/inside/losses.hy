@@ -2,8 +2,7 @@
 
 (eval-when-compile
   (require hyrule [ncut unless]))
-(import  json
-         math [isfinite log sqrt]
+(import  math [isfinite log sqrt]
          pathlib [Path]
          torch
          nanogpt-hy.course [draw-batch]
@@ -11,7 +10,7 @@
          nanogpt-hy.lab.data.corpus [Corpus read-corpus]
          nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor token-losses]
-         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.files [read-rows short]
          nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
          nanogpt-hy.lab.sampler [in-eval-mode]
          nanogpt-hy.lab.inside.subject [subject])
@@ -97,14 +96,8 @@
 
 (defn evaluations [path]
   "metrics.jsonl -> [dict]: its evaluations; what is no whole line of JSON is left out."
-  (setv rows [])
-  (for [line (.split (read-bytes path :most MOST-METRICS) b"\n")]
-    (try
-      (setv row (json.loads line))
-      (except [[ValueError RecursionError]]
-        (continue)))
-    (when (and (isinstance row dict) (= (.get row "event") "eval"))
-      (.append rows row)))
+  (setv rows (lfor  row (read-rows path :most MOST-METRICS)
+                    :if (= (.get row "event") "eval")  row))
   (for [row rows
         key ["step" "train_loss" "val_loss"]]
     (setv value (.get row key))

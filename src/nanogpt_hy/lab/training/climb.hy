@@ -20,6 +20,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.fast [parameters-count]
          nanogpt-hy.ladder [find-stage STAGES]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
+         nanogpt-hy.lab.files [read-rows]
          nanogpt-hy.lab.training.comparison [draw-comparison print-comparison summary]
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
          nanogpt-hy.lab.training.report [clock console]
@@ -98,16 +99,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 
 (defn read-results [path]
   "results.jsonl -> {key: row}; what is not whole there, as after a power cut, is left out."
-  (setv found {})
-  (when (.exists path)
-    (for [line (.splitlines (.read-text path :encoding "utf-8" :errors "replace"))]
-      (try
-        (setv row (json.loads line))
-        (except [[ValueError RecursionError]]
-          (continue)))
-      (when (is-result row)
-        (setv (get found (get row "key")) row))))
-  found)
+  (dfor  row (if (.exists path) (read-rows path) [])  :if (is-result row)
+         (get row "key") row))
 
 (defn keep-result [path row]
   "Append ROW to results.jsonl, so that it outlives whatever happens next."

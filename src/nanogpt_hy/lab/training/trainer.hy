@@ -25,7 +25,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights save-checkpoint]
          nanogpt-hy.lab.data.corpus [check-block-size]
-         nanogpt-hy.lab.files [read-bytes]
+         nanogpt-hy.lab.files [read-rows]
          nanogpt-hy.lab.training.compiling [choose-compile Compiled]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
          nanogpt-hy.lab.training.device [choose-dtype deterministic fit-threads precision
@@ -333,19 +333,9 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   copy)
 
 (defn metrics-so-far [run]
-  "-> dicts: the rows of the run's metrics.jsonl, without what is none: half a line, from a run that
-  was killed."
-  (setv path (/ run.folder "metrics.jsonl")
-        data (if (.exists path) (read-bytes path) b"")
-        rows [])
-  (for [line (.splitlines (.decode data "utf-8" "replace"))]
-    (try
-      (setv row (json.loads line))
-      (except [[ValueError RecursionError]]
-        (continue)))
-    (when (isinstance row dict)
-      (.append rows row)))
-  rows)
+  "-> dicts: the rows of the run's metrics.jsonl."
+  (setv path (/ run.folder "metrics.jsonl"))
+  (if (.exists path) (read-rows path) []))
 
 (defn log-metrics [run row]
   "Append ROW to the run's metrics.jsonl, and let others know."
