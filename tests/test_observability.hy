@@ -256,7 +256,8 @@
 (defn test-tensorboard-is-not-there [ask ab tmp-path monkeypatch]
   (setv real builtins.__import__)
   (defn without [name #* rest #** more]
-    (when (in "tensorboard" (.split name "."))
+    (setv [first #* others] (.split name "."))
+    (when (and (in "tensorboard" [first #* others]) (!= first "nanogpt_hy"))
       (raise (ModuleNotFoundError "No module named 'tensorboard'" :name "tensorboard")))
     (real name #* rest #** more))
   (for [name (list sys.modules)]
