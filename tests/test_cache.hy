@@ -8,15 +8,19 @@ it, one sample at a time or many; and what --window half shows the model."
          pytest
          torch
          torch.nn :as nn
+         torch.nn.functional :as F
          torch.testing [assert-close]
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [Bigram cross-entropy GPT next-logits]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.fast [block-going-on FastGPT KVCache memory-for]
+         nanogpt-hy.fast [FastGPT]
+         nanogpt-hy.kv-cache [block KVCache linear memory-for]
          nanogpt-hy.lab.explaining [explain]
+         nanogpt-hy.lab.filters [next-probabilities]
          nanogpt-hy.lab.sampler [asker batches draw dropped in-eval-mode sample-generator
                                  sample-texts SEPARATOR Settings steps tokens]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer])
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
+         nanogpt-hy.lab.training.device [with-threads])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
       TEXT  "the cat sat on the mat\nand 'it' was\n")
@@ -31,6 +35,15 @@ it, one sample at a time or many; and what --window half shows the model."
 
 (defn random-ids [B T * [V 11] [seed 2]]
   (torch.randint V #(B T) :generator (.manual-seed (torch.Generator) seed)))
+
+(defn [pytest.fixture] looked [monkeypatch]
+  "Of each layer's attention that is asked for, how many tokens look, in a list."
+  (setv found []  attention F.scaled-dot-product-attention)
+  (defn watched [q #* others #** how]
+    (.append found (get q.shape 2))
+    (attention q #* others #** how))
+  (.setattr monkeypatch F "scaled_dot_product_attention" watched)
+  found)
 
 (defn law [#** data]
   "What holds for all DATA; on a busy machine it may take its time."
@@ -105,7 +118,7 @@ it, one sample at a time or many; and what --window half shows the model."
   (for [T (range 1 7)]
     (assert-close (.next-logits cache model (ncut ids : (: T)))
                   (next-logits model (ncut ids : (: T)))))
-  (with [_ (pytest.raises IndexError)]
+  (with [_ (pytest.raises RuntimeError)]
     (.next-logits cache model ids)))
 
 (defn test-another-model-and-changed-weights-are-noticed []
@@ -126,63 +139,74 @@ it, one sample at a time or many; and what --window half shows the model."
     (assert-close (.next-logits cache other so-far) (next-logits other so-far))
     (assert-close (.next-logits cache model so-far) (next-logits model so-far))))
 
-(defn test-after-an-interruption-nothing-wrong-is-remembered []
+(defn test-after-an-interruption-nothing-wrong-is-remembered [monkeypatch]
   (setv model (sharp SMALL)
         ids   (random-ids 1 6)
-        cache (KVCache)
-        last  (get model.transformer.h -1))
-  (defn interrupt [#* _]
-    (raise KeyboardInterrupt))
+        cache (KVCache))
+  (defn interrupted-at [call]
+    (setv calls (iter (range 1 call))  norm torch.layer-norm)
+    (fn [#* how]
+      (if (next calls None) (norm #* how) (raise KeyboardInterrupt))))
   (for [T (range 1 7)]
-    (setv so-far (ncut ids : (: T))
-          hook   (.register-forward-hook last.ln-2 interrupt))
-    (with [_ (pytest.raises KeyboardInterrupt)]
+    (setv so-far (ncut ids : (: T)))
+    (with [patch (.context monkeypatch)
+           _     (pytest.raises KeyboardInterrupt)]
+      (.setattr patch torch "layer_norm" (interrupted-at 4))
       (.next-logits cache model so-far))
-    (.remove hook)
     (assert-close (.next-logits cache model so-far) (next-logits model so-far))))
 
 (defn test-no-gradients []
   (setv model (sharp SMALL)
         cache (KVCache))
   (assert (not (. (.next-logits cache model (random-ids 1 3)) requires-grad)))
-  (assert (not cache.memory.requires-grad))
   (assert (torch.is-grad-enabled)))
 
-(defn test-the-memory-is-made-once []
-  "(B n-layer 2 H T D), and each token's keys and values are computed once."
+(defn test-what-it-says-may-be-used-for-anything []
+  "It computes in inference mode, whose tensors may not be trained with."
+  (setv weight (torch.ones 11 :requires-grad True))
+  (.backward (.sum (* weight (.next-logits (KVCache) (sharp SMALL) (random-ids 1 3)))))
+  (assert (is-not weight.grad None)))
+
+(defn test-the-memory-is-made-once [looked]
+  "(2 B H T D) a block, and each token's keys and values are computed once."
   (setv model  (sharp SMALL)
         cache  (KVCache)
-        ids    (random-ids 3 6)
-        widths [])
-  (.register-forward-hook (. (get model.transformer.h 0) attn c-attn)
-    (fn [layer inputs out] (.append widths (get out.shape 1)) None))
+        ids    (random-ids 3 6))
   (for [T (range 2 7)]
     (.next-logits cache model (ncut ids : (: T)))
     (when (= T 2)
       (setv memory cache.memory))
     (assert (is cache.memory memory)))
-  (assert (= memory.shape #(3 2 2 2 6 4)))
-  (assert (= widths [2 1 1 1 1])))
+  (assert (= (lfor  kept memory  kept.shape) [#(2 3 2 6 4) #(2 3 2 6 4)]))
+  (assert (= (cut looked None None 2) [2 1 1 1 1])))
 
-(defn test-past-block-size-the-last-block-works-for-the-last-token-alone []
-  (setv model  (sharp SMALL)
-        widths [])
-  (for [block model.transformer.h]
-    (.register-forward-hook block.mlp.c-fc
-      (fn [layer inputs out] (.append widths (get out.shape 1)) None)))
-  (.next-logits (KVCache) model (random-ids 1 9) :block-size 6)
-  (assert (= widths [6 1])))
+(defn test-past-block-size-the-last-block-works-for-the-last-token-alone [looked]
+  (.next-logits (KVCache) (sharp SMALL) (random-ids 1 9) :block-size 6)
+  (assert (= looked [6 1])))
 
-(defn test-a-block-going-on-is-the-block []
-  (setv model (sharp SMALL)
-        block (get model.transformer.h 0)
-        x     (torch.randn 2 5 8)
-        kept  (ncut (memory-for model 2) : 0))
+(defn test-a-block-is-fasts-block []
+  (setv model   (sharp SMALL)
+        layer   (get model.transformer.h 0)
+        x       (torch.randn 2 5 8)
+        through (block layer)
+        kept    (get (memory-for model 2) 0))
   (with [_ (torch.no-grad)]
-    (setv whole (block x))
-    (assert-close (block-going-on block x None 0) whole)
-    (assert-close (block-going-on block (ncut x : (: 4)) kept 0) (ncut whole : (: 4)))
-    (assert-close (block-going-on block (ncut x : (: 4 5)) kept 4) (ncut whole : (: 4 5)))))
+    (setv whole (layer x))
+    (assert-close (through x None 0 False) whole)
+    (assert-close (through x None 0 True) (ncut whole : (: 4 5)))
+    (assert-close (through (ncut x : (: 4)) kept 0 False) (ncut whole : (: 4)))
+    (assert-close (through (ncut x : (: 4 5)) kept 4 False) (ncut whole : (: 4 5)))))
+
+(defn [(pytest.mark.parametrize "threads" [1 2 3 4])
+       (pytest.mark.parametrize "bias" [True False])
+       (pytest.mark.parametrize "sizes" [[1 1] [1 6] [2 3] [4 1] [3 5]])
+       (pytest.mark.parametrize "outputs" [1 6 7 12])]
+      test-a-product-in-parts-is-the-product [outputs sizes bias threads]
+  (setv layer (nn.Linear 5 outputs :bias bias)
+        x     (torch.randn #* sizes 5))
+  (with [_ (with-threads threads)
+         _ (torch.no-grad)]
+    (assert-close ((linear layer) x) (layer x))))
 
 
 ;;; Tokens
@@ -254,13 +278,9 @@ it, one sample at a time or many; and what --window half shows the model."
   (for [step (steps model (random-ids 1 2) 20 :block-size 6)]
     (assert (= step.seen (min 6 (get step.ids.shape 1))))))
 
-(defn test-half-computes-the-window-once-in-half-a-block-of-tokens []
-  (setv model  (sharp SMALL)
-        widths [])
-  (.register-forward-hook (. (get model.transformer.h 0) attn c-attn)
-    (fn [layer inputs out] (.append widths (get out.shape 1)) None))
-  (drawn model (random-ids 1 2) 11 :settings (Settings :window "half"))
-  (assert (= widths [2 1 1 1 1 4 1 1 4 1 1])))
+(defn test-half-computes-the-window-once-in-half-a-block-of-tokens [looked]
+  (drawn (sharp SMALL) (random-ids 1 2) 11 :settings (Settings :window "half"))
+  (assert (= (cut looked None None 2) [2 1 1 1 1 4 1 1 4 1 1])))
 
 (defn test-up-to-block-size-half-changes-nothing []
   (setv model (sharp SMALL))
@@ -357,3 +377,14 @@ it, one sample at a time or many; and what --window half shows the model."
   (assert (= rows.shape #(3 1)))
   (for [[i generator] (enumerate (own))]
     (assert (torch.equal (get rows i) (get (draw (cut probabilities 1) generator) 0)))))
+
+(defn [(law :seed (st.integers 0 999) :B (st.integers 1 4) :V (st.integers 1 300)
+            :top-k (st.integers 0 5))]
+      test-drawn-as-torch-draws [seed B V top-k]
+  "The tokens of torch.multinomial, also where most probabilities are 0."
+  (setv logits        (torch.randn B V :generator (.manual-seed (torch.Generator) seed))
+        probabilities (next-probabilities logits :top-k top-k)
+        [ours torchs] (lfor  _ (range 2)  (sample-generator seed 0)))
+  (for [_ (range 20)]
+    (assert (torch.equal (draw probabilities ours)
+                         (torch.multinomial probabilities 1 :generator torchs)))))

@@ -13,7 +13,7 @@
          torch
          asking [asker quick refused]
          nanogpt-hy.course [next-logits]
-         nanogpt-hy.fast [KVCache]
+         nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]

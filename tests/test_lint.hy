@@ -88,10 +88,10 @@
 ;; The rings of the design: imports only point inwards
 
 (setv RINGS [#{"errors" "notation" "tracing" "config"}     ; what everybody may use
-             #{"course"}                         ; the book
-             #{"ladder" "fast" "backprop"}       ; the lecture's stages; the same GPT for speed
-             #{"lab"}                            ; what surrounds a model
-             #{"lessons"}])                      ; and whatever stands beside them: the outermost
+             #{"course"}                                   ; the book
+             #{"ladder" "fast" "backprop" "kv_cache"}      ; its stages; the same GPT for speed
+             #{"lab"}                                      ; what surrounds a model
+             #{"lessons"}])                                ; and what stands beside them: outermost
 
 (defn ring [module]
   "Dotted name -> int: its ring. The package itself only makes names on demand: inmost."

@@ -7,10 +7,9 @@ its order and draw their first weights in its order: from one seed come the same
 the tests hold that both then give the same logits, loss and gradients."
 
 (eval-when-compile
-  (require hyrule [-> ncut unless]
+  (require hyrule [->]
            nanogpt-hy.notation [deflayer]))
 (import  dataclasses [replace]
-         itertools [repeat]
          math [sqrt]
          torch
          torch.nn :as nn
@@ -104,91 +103,6 @@ the tests hold that both then give the same logits, loss and gradients."
 
   (defn forward [self ids]
     (self.lm-head (self.transformer ids))))
-
-;;; One token more
-
-(defn memory-for [model B]
-  "-> (B n-layer 2 H T D): room for the keys and values of B texts of up to block-size tokens."
-  (setv table  model.transformer.wpe.weight
-        [T C]  table.shape
-        blocks model.transformer.h
-        H      (. (get blocks 0) attn n-head))
-  (.new-empty table #(B (len blocks) 2 H T (// C H))))
-
-(defn block-going-on [block x kept known * [last-alone False]]
-  "(B t C) -> (B t C), or (B 1 C) if LAST-ALONE: what BLOCK makes of t tokens that follow KNOWN
-  others, whose keys and values are in KEPT (B 2 H T D). Theirs are put there, unless it is None.
-
-  Either KNOWN is 0 or t is 1: one token looks at all there are, so only the first case is masked.
-  Nothing drops out, so the layers that would do so are passed over."
-  (setv [attn mlp] [block.attn block.mlp]
-        qkv   (-> (attn.c-attn (block.ln-1 x))              ; (B t 3C)
-                  (.unflatten -1 #(3 attn.n-head -1))       ; (B t 3 H D)
-                  (.permute 0 2 3 1 4))                     ; (B 3 H t D)
-        first (if last-alone -1 0)
-        q     (ncut qkv : 0 : (: first None))               ; (B H t D) or (B H 1 D)
-        kv    (ncut qkv : 1:))                              ; (B 2 H t D)
-  (unless (is kept None)
-    (setv end (+ known (get x.shape 1)))
-    (.copy- (ncut kept ... (: known end) :) kv)
-    (setv kv (ncut kept ... (: end) :)))                    ; (B 2 H known+t D)
-  (setv mixed (F.scaled-dot-product-attention q #* (.unbind kv 1) :scale attn.scale
-                :is-causal (> (get q.shape 2) 1))           ; (B H t D)
-        x     (+ (ncut x : (: first None))
-                 (attn.c-proj (.flatten (.transpose mixed 1 2) 2))))
-  (+ x (-> x block.ln-2 mlp.c-fc mlp.activation mlp.c-proj)))
-
-(defn logits-going-on [model ids memory known]
-  "(B T) -> (B V): the logits after IDS. MEMORY has the keys and values of the first KNOWN of them
-  (none, or all but one) and gets those of the others, unless it is None.
-
-  Nobody asks what the last block makes of earlier tokens, so it works for the last one alone."
-  (setv transformer model.transformer
-        places (torch.arange known (get ids.shape 1) :device ids.device)         ; (t)
-        x      (+ (transformer.wte (ncut ids : (: known None)))
-                  (transformer.wpe places))                                      ; (B t C)
-        last   (get transformer.h -1)
-        keeps  (if (is memory None) (repeat None) (.unbind memory 1)))           ; (B 2 H T D) each
-  (for [[block kept] (zip transformer.h keeps)]
-    (setv x (block-going-on block x kept known :last-alone (is block last))))
-  (ncut (model.lm-head (transformer.ln-f x)) : 0))                               ; x is (B 1 C)
-
-(defclass KVCache []
-  "The keys and values of the texts that a FastGPT was last asked about: asked again with one token
-  more, it computes that token's alone.
-
-  Past block-size all tokens move one place to the left. With learned places that changes every key
-  and value, so what a full window leaves is of no use and the next one is computed as a whole."
-
-  (defn __init__ [self]
-    (setv self.model None))
-
-  (defn remembers [self model ids]
-    "Whether it has the keys and values of IDS but for the last column, with MODEL's weights as they
-    are now."
-    (and (is model self.model)
-         (= self.version (sum (gfor  w self.weights  w._version)))     ; each change counts one up
-         (torch.equal self.ids (ncut ids : (: -1)))))
-
-  (defn begin [self model ids]
-    "Make room for as many texts as IDS has rows, of which nothing is known yet."
-    (setv self.model   model
-          self.weights (list (.parameters model))
-          self.version (sum (gfor  w self.weights  w._version))
-          self.memory  (memory-for model (len ids))
-          self.ids     (ncut ids : (: 0))))
-
-  (defn [(torch.no-grad)] next-logits [self model ids * [block-size 0]]
-    "(B T) -> (B V): what the course's `next-logits` says of a FastGPT in evaluation, to rounding."
-    (setv ids  (ncut ids : (: (- block-size) None))
-          full (= (get ids.shape 1) (or block-size model.transformer.wpe.num-embeddings)))
-    (unless (self.remembers model ids)
-      (when full
-        (return (logits-going-on model ids None 0)))
-      (self.begin model ids))
-    (setv logits   (logits-going-on model ids self.memory (get self.ids.shape 1))
-          self.ids ids)
-    logits))
 
 ;;; What holds for every model
 

@@ -37,7 +37,7 @@
 
 (defn check-logits [logits]
   "WorkError if nothing can be drawn from LOGITS: their largest is no number."
-  (unless (.all (torch.isfinite (.amax logits :dim -1)))
+  (unless (all (map isfinite (.tolist (.flatten (.amax logits :dim -1)))))
     (raise (WorkError (+ "the model gives no probabilities for the next token, so its weights are "
                          "not finite: use another checkpoint")))))
 

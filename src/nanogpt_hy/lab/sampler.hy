@@ -15,7 +15,8 @@ model is `steps`."
          torch
          nanogpt-hy.course [next-logits]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.fast [FastGPT KVCache]
+         nanogpt-hy.fast [FastGPT]
+         nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.data.encoding [decoder known-text unknown-characters]
          nanogpt-hy.lab.filters [check-filters demand next-probabilities whole])
 
@@ -50,11 +51,16 @@ model is `steps`."
 ;;; From probabilities to a token
 
 (defn draw [probabilities generator]
-  "(B V) -> (B 1): one token a row, all from GENERATOR or each from its own in a list of them."
-  (if (isinstance generator list)
-    (torch.cat (lfor  [row its-own] (zip (.split probabilities 1) generator)
-                      (draw row its-own)))
-    (torch.multinomial probabilities 1 :generator generator)))
+  "(B V) -> (B 1): one token a row, all from GENERATOR or each from its own in a list of them.
+
+  It is a race: each token arrives after a random time, on average 1/p, and the first one wins with
+  probability p. torch.multinomial draws by the same race, and the same tokens; it takes four times
+  as long over it, and for each generator anew."
+  (setv times (torch.empty-like probabilities)                               ; as if each p were 1
+        runs  (if (isinstance generator list) (zip times generator) [[times generator]]))
+  (for [[part its-own] runs]
+    (.exponential- part :generator its-own))
+  (.argmax (/ probabilities times) :dim -1 :keepdim True))
 
 (defn sample-generator [seed index [device "cpu"]]
   "The generator of sample number INDEX, the same whether or not there are others. The first one

@@ -1,0 +1,175 @@
+"The KV cache: fast's GPT says what follows, one token after the other.
+
+Keys and values of a token do not change when others follow, so they are kept, and only the new
+token goes through the model. Its products have a single row: what takes the time is to read the
+weights, and to find the way through the layers. So every layer is here a function with all at
+hand that it needs, made once for many tokens, and all threads read weights at the same time.
+Nothing drops out: who writes does not train. The tests hold that it is fast.hy's model."
+
+(eval-when-compile
+  (require hyrule [-> ncut unless]))
+(import  itertools [repeat]
+         torch
+         torch.nn.functional :as F)
+
+;;; The layers
+
+(defn threads-for [weight]
+  "How many threads share a product with WEIGHT. Only MKL, on a CPU, is served by `linear`'s parts."
+  (if (and (= weight.device.type "cpu") (torch.backends.mkl.is-available))
+    (torch.get-num-threads)
+    1))
+
+(defn product [x weights biases]
+  "(P n I) (P I O) -> (P n O): P products, one a thread, and BIASES, unless they are None."
+  (if (is biases None)
+    (torch.bmm x weights)
+    (torch.baddbmm biases x weights)))
+
+(defn linear [layer]
+  "nn.Linear -> function, (B t I) -> (B t O)
+
+  MKL divides small products badly among threads, and a single row's hardly at all. So each thread
+  gets a product of its own: one row times as many parts of the weights, or a part of the rows."
+  (setv [weight bias] [layer.weight layer.bias]
+        [O I]   weight.shape
+        threads (threads-for weight)
+        P       (max (gfor  p (range 1 (+ threads 1))  :if (= (% O p) 0)  p))
+        parts   (. (.view weight P -1 I) mT)                         ; (P I O/P)
+        copies  (.expand (.t weight) threads I O)
+        biases  (if (is bias None) None (.view bias P 1 -1)))
+  (fn [x]
+    (setv [B t _] x.shape
+          n (* B t))
+    (cond
+      (= n 1)             (.view (product (.expand x P 1 I) parts biases) 1 1 O)
+      (% n threads)       (F.linear x weight bias)
+      True                (.view (product (.reshape x threads -1 I) copies bias) B t O))))
+
+(defn norm [layer]
+  "nn.LayerNorm -> function, (B t C) -> (B t C)"
+  (setv [shape weight bias eps] [layer.normalized-shape layer.weight layer.bias layer.eps])
+  (fn [x]
+    (torch.layer-norm x shape weight bias eps)))
+
+(defn attention [layer]
+  "Attention -> function, (B t C) -> (B t C), or of the last token ALONE (B 1 C), for t tokens that
+  follow KNOWN others, whose keys and values are in KEPT (2 B H T D). Theirs are put there, unless
+  it is None. Either KNOWN is 0 or t is 1: one token looks at all there are, so only the first case
+  is masked."
+  (setv [c-attn c-proj] (map linear [layer.c-attn layer.c-proj])
+        [H scale] [layer.n-head layer.scale])
+  (fn [x kept known alone]
+    (setv [B t C] x.shape
+          qkv (-> (c-attn x)                               ; (B t 3C)
+                  (.view B t 3 H -1)                       ; (B t 3 H D)
+                  (.permute 2 0 3 1 4))                    ; (3 B H t D)
+          q   (get qkv 0)
+          kv  (cut qkv 1 None))                            ; (2 B H t D)
+    (unless (is kept None)
+      (.copy- (.narrow kept 3 known t) kv)
+      (setv kv (.narrow kept 3 0 (+ known t))))            ; (2 B H known+t D)
+    (when alone
+      (setv q (ncut q ... -1: :)))                         ; (B H 1 D)
+    (-> (F.scaled-dot-product-attention q #* (.unbind kv) :scale scale
+          :is-causal (> (get q.shape 2) 1))                ; (B H t D)
+        (.transpose 1 2)
+        (.flatten 2)                                       ; (B t C)
+        c-proj)))
+
+(defn mlp [layer]
+  "MLP -> function, (B t C) -> (B t C)"
+  (setv [c-fc c-proj] (map linear [layer.c-fc layer.c-proj])
+        activation layer.activation)
+  (fn [x]
+    (-> x c-fc activation c-proj)))
+
+(defn block [layer]
+  "FastBlock -> function, (B t C) -> (B t C) or (B 1 C), with what else `attention` takes"
+  (setv [ln-1 ln-2] (map norm [layer.ln-1 layer.ln-2])
+        talk  (attention layer.attn)
+        think (mlp layer.mlp))
+  (fn [x kept known alone]
+    (setv said (talk (ln-1 x) kept known alone)
+          x    (+ (if alone (ncut x : -1:) x) said))
+    (+ x (think (ln-2 x)))))
+
+;;; The model
+
+(defn reader [model]
+  "FastGPT -> function, (B t) -> (B V): the logits after t tokens that follow KNOWN others, whose
+  keys and values are in MEMORY, one tensor a block (see `attention`), or None.
+
+  Nobody asks what the last block makes of earlier tokens, so it works for the last one alone."
+  (setv transformer model.transformer
+        blocks      (list (map block transformer.h))
+        last        (get blocks -1)
+        [ln-f lm-head] [(norm transformer.ln-f) (linear model.lm-head)])
+  (defn read [ids memory known]
+    (setv t (get ids.shape 1)
+          x (+ (F.embedding ids transformer.wte.weight)
+               (.narrow transformer.wpe.weight 0 known t)))                      ; (B t C)
+    (for [[through kept] (zip blocks (or memory (repeat None)))]
+      (setv x (through x kept known (is through last))))
+    (ncut (lm-head (ln-f x)) : 0))                                               ; x is (B 1 C)
+  read)
+
+(defn memory-for [model B]
+  "-> tensors (2 B H T D), one a block: room for the keys and values of B texts of up to block-size
+  tokens."
+  (setv table model.transformer.wpe.weight
+        [T C] table.shape)
+  (lfor  layer model.transformer.h
+         (.new-empty table #(2 B layer.attn.n-head T (// C layer.attn.n-head)))))
+
+(defclass KVCache []
+  "The keys and values of the texts that a FastGPT was last asked about: asked again with one token
+  more, it computes that token's alone.
+
+  Past block-size all tokens move one place to the left. With learned places that changes every key
+  and value, so what a full window leaves is of no use and the next one is computed as a whole."
+
+  (defn __init__ [self]
+    (setv self.model None))
+
+  (defn knows [self model]
+    "Whether it was made for MODEL, with its weights as they are now."
+    (and (is model self.model)
+         (= self.version (sum (gfor  w self.weights  w._version)))))     ; each change counts one up
+
+  (defn learn [self model]
+    (setv self.model   model
+          self.weights (list (.parameters model))
+          self.version (sum (gfor  w self.weights  w._version))
+          self.read    (reader model)
+          self.ids     None))
+
+  (defn remembers [self ids]
+    "Whether it has the keys and values of IDS but for the last column."
+    (and (is-not self.ids None)
+         (torch.equal self.ids (ncut ids : (: -1)))))
+
+  (defn begin [self ids]
+    "Make room for as many texts as IDS has rows, of which nothing is known yet."
+    (setv self.memory (memory-for self.model (len ids))
+          self.ids    (ncut ids : (: 0))))
+
+  (defn [(torch.inference-mode)] logits [self model ids full]
+    (unless (self.knows model)
+      (self.learn model))
+    (unless (self.remembers ids)
+      (when full
+        (return (self.read ids None 0)))
+      (self.begin ids))
+    (setv known    (get self.ids.shape 1)
+          logits   (self.read (ncut ids : (: known None)) self.memory known)
+          self.ids ids)
+    logits)
+
+  (defn next-logits [self model ids * [block-size 0]]
+    "(B T) -> (B V): what the course's `next-logits` says of a FastGPT in evaluation, to rounding."
+    (setv ids  (ncut ids : (: (- block-size) None))
+          full (= (get ids.shape 1) (or block-size model.transformer.wpe.num-embeddings)))
+    ;; A copy made in here may be used for anything; what inference mode makes may not.
+    (with [_ (torch.no-grad)]
+      (.clone (self.logits model ids full)))))
