@@ -200,10 +200,11 @@ it, one sample at a time or many; and what --window half shows the model."
 (defn [(pytest.mark.parametrize "threads" [1 2 3 4])
        (pytest.mark.parametrize "bias" [True False])
        (pytest.mark.parametrize "sizes" [[1 1] [1 6] [2 3] [4 1] [3 5]])
-       (pytest.mark.parametrize "outputs" [1 6 7 12])]
+       (pytest.mark.parametrize "outputs" [1 6 7 48 96])]
       test-a-product-in-parts-is-the-product [outputs sizes bias threads]
-  (setv layer (nn.Linear 5 outputs :bias bias)
-        x     (torch.randn #* sizes 5))
+  "Of rows few and many, from 48 to less and more."
+  (setv layer (nn.Linear 48 outputs :bias bias)
+        x     (torch.randn #* sizes 48))
   (with [_ (with-threads threads)
          _ (torch.no-grad)]
     (assert-close ((linear layer) x) (layer x))))

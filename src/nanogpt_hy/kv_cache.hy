@@ -12,6 +12,8 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
          torch
          torch.nn.functional :as F)
 
+(setv FEW 16,384)      ; numbers: with more, oneDNN is quicker
+
 ;;; The layers
 
 (defn threads-for [weight]
@@ -29,22 +31,31 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
 (defn linear [layer]
   "nn.Linear -> function, (B t I) -> (B t O)
 
-  MKL divides small products badly among threads, and a single row's hardly at all. So each thread
-  gets a product of its own: one row times as many parts of the weights, or a part of the rows."
+  MKL divides small products badly among threads. So each thread gets a product of its own: few rows
+  times its part of the weights, or its part of the rows. Weights are read fastest along their
+  longer side: if that is the outputs', a copy lies so."
   (setv [weight bias] [layer.weight layer.bias]
         [O I]   weight.shape
         threads (threads-for weight)
         P       (max (gfor  p (range 1 (+ threads 1))  :if (= (% O p) 0)  p))
         parts   (. (.view weight P -1 I) mT)                         ; (P I O/P)
+        parts   (if (> (get parts.shape 2) I) (.contiguous parts) parts)
+        biases  (if (is bias None) None (.view bias P 1 -1))
         copies  (.expand (.t weight) threads I O)
-        biases  (if (is bias None) None (.view bias P 1 -1)))
+        few     (max 1 (// I 12)))
   (fn [x]
     (setv [B t _] x.shape
           n (* B t))
     (cond
-      (= n 1)             (.view (product (.expand x P 1 I) parts biases) 1 1 O)
-      (% n threads)       (F.linear x weight bias)
-      True                (.view (product (.reshape x threads -1 I) copies bias) B t O))))
+      (<= n few)    (-> (.reshape x 1 n I)
+                        (.expand P n I)
+                        (product parts biases)                       ; (P n O/P)
+                        (.transpose 0 1)
+                        (.reshape B t O))
+      (% n threads) (F.linear x weight bias)
+      True          (-> (.reshape x threads -1 I)
+                        (product copies bias)                        ; (threads n/threads O)
+                        (.view B t O)))))
 
 (defn norm [layer]
   "nn.LayerNorm -> function, (B t C) -> (B t C)"
@@ -77,10 +88,22 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
         (.flatten 2)                                       ; (B t C)
         c-proj)))
 
+(defn bend [activation]
+  "-> function, (...) -> (...): ACTIVATION, of few numbers without oneDNN, which takes longer to
+  begin a gelu than torch itself to finish it."
+  (setv onednn torch.backends.mkldnn)
+  (fn [x]
+    (if (and onednn.enabled (< (.numel x) FEW))
+      (do (setv onednn.enabled False)
+          (try
+            (activation x)
+            (finally (setv onednn.enabled True))))
+      (activation x))))
+
 (defn mlp [layer]
   "MLP -> function, (B t C) -> (B t C)"
   (setv [c-fc c-proj] (map linear [layer.c-fc layer.c-proj])
-        activation layer.activation)
+        activation    (bend layer.activation))
   (fn [x]
     (-> x c-fc activation c-proj)))
 
