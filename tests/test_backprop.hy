@@ -7,6 +7,7 @@
          torch
          torch.nn :as nn
          torch.testing [assert-close]
+         nanogpt-hy.backprop :as backprop
          nanogpt-hy.backprop [add-gradient dropout]
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [add-gradient :as course-add-gradient]
@@ -51,6 +52,22 @@
     test-whatever-the-sizes [B T n-layer n-head share]
   (check-against-autograd (replace SMALL :n-layer n-layer :n-head n-head) B T share))
 
+(defn [(pytest.mark.parametrize "queries" [1 2 4 5 6])]
+    test-in-however-many-parts-attention-is-done [queries monkeypatch]
+  (.setattr monkeypatch backprop "QUERIES" queries)
+  (check-against-autograd SMALL 3 6 1.0))
+
+(defn test-attention-in-parts-does-not-compute-what-is-masked [monkeypatch]
+  "Queries by twos of six: 2 x 2, 2 x 4 and 2 x 6 weights, where the square has 6 x 6."
+  (setv shapes []  softmax backprop.softmax)
+  (defn watched [scores]
+    (.append shapes (tuple (cut scores.shape 1 None)))
+    (softmax scores))
+  (.setattr monkeypatch backprop "QUERIES" 2)
+  (.setattr monkeypatch backprop "softmax" watched)
+  (check-against-autograd (replace SMALL :n-layer 1) 3 6 1.0)
+  (assert (= shapes [#(2 2) #(2 4) #(2 6)])))
+
 (defn test-gradients-add-up []
   (torch.manual-seed 4)
   (setv model (shaken SMALL)
@@ -88,9 +105,11 @@
   (assert-close (torch.corrcoef (.t quarters)) (torch.eye 4) :atol 0.02 :rtol 0)
   (assert-close (.mean quarters 0) (torch.full #(4) 0.5) :atol 0.01 :rtol 0))
 
-(defn test-the-gradient-with-dropout-is-that-of-the-same-masks []
+(defn [(pytest.mark.parametrize "queries" [4 64])]
+    test-the-gradient-with-dropout-is-that-of-the-same-masks [queries monkeypatch]
   "By differences: a step in a random direction changes the loss as the gradient says, when the same
   seed draws the same masks."
+  (.setattr monkeypatch backprop "QUERIES" queries)
   (setv c (replace SMALL :dropout 0.3)
         model (shaken c)
         [x y] (batch c 4 6))

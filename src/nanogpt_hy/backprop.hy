@@ -73,6 +73,8 @@ from the ids to the gradients."
 
 ;;; Attention
 
+(setv QUERIES 64)      ; at a time
+
 (defn softmax [scores]
   "(... T) -> (... T). For short rows in four steps: torch's own takes 0.15 us for each, however
   short it is."
@@ -81,23 +83,43 @@ from the ids to the gradients."
     (do (setv parts (.exp- (- scores (.amax scores -1 :keepdim True))))
         (/ parts (.sum parts -1 :keepdim True)))))
 
-(defn attend [q k v * scale future p chance]
-  "(B*H T D) (B*H T D) (B*H T D) -> (B*H T D). FUTURE (T T) is -inf where nobody may look, else 0.
-  The way back gives the three gradients one upon the other, (3 B*H T D)."
-  (setv weights (softmax (torch.baddbmm future q k.mT :alpha scale))    ; (B*H T T)
+(defn attend [q k v d future * scale p chance]
+  "(B*H t D) (B*H S D) (B*H S D) -> (B*H t D): the last t of S tokens look at all S. FUTURE (t S) is
+  -inf where nobody may look, else 0. The way back adds the three gradients to those in D."
+  (setv weights (softmax (torch.baddbmm future q k.mT :alpha scale))    ; (B*H t S)
         [used back-dropout] (dropout p chance weights)
         y (torch.bmm used v))
   (defn back [dy]
-    (setv d    (.new-empty q [3 #* q.shape])
-          [dq dk dv] (.unbind d 0)
+    (setv [dq dk dv] d
           dweights (back-dropout (torch.bmm dy v.mT))
           ;; A row sums to 1, so each weight's gradient counts by its distance from their mean.
           dscores (* (- dweights (.sum (* dy y) -1 :keepdim True)) weights))
-    (torch.bmm used.mT dy :out dv)
-    (torch.baddbmm dq dscores k :beta 0 :alpha scale :out dq)
-    (torch.baddbmm dk dscores.mT q :beta 0 :alpha scale :out dk)
-    d)
+    (.baddbmm_ dq dscores k :alpha scale)
+    (.baddbmm_ dk dscores.mT q :alpha scale)
+    (.baddbmm_ dv used.mT dy))
   [y back])
+
+(defn attend-in-parts [q k v future #** how]
+  "(B*H T D) (B*H T D) (B*H T D) -> (B*H T D): so many queries at a time look at the keys up to
+  their own. What lies further above the diagonal is masked, and never computed. The way back gives
+  the three gradients one upon the other, (3 B*H T D)."
+  (setv T (get q.shape 1)
+        d (.new-zeros q [3 #* q.shape])
+        [dq dk dv] d)
+  (defn part [start]
+    (setv stop (min T (+ start QUERIES)))
+    (defn own [x]
+      (ncut x : (: start stop)))
+    (defn seen [x]
+      (ncut x : (: stop)))
+    (attend (own q) (seen k) (seen v) [(own dq) (seen dk) (seen dv)]
+            (ncut future (: start stop) (: stop)) #** how))
+  (setv [ys backs] (zip #* (map part (range 0 T QUERIES))))
+  (defn back [dy]
+    (for [[back dy] (zip backs (.split dy QUERIES 1))]
+      (back dy))
+    d)
+  [(torch.cat ys 1) back])
 
 (defn attention [layer x future chance]
   "(B T C) -> (B T C): all heads of causal self-attention, projected."
@@ -110,8 +132,8 @@ from the ids to the gradients."
                   (.unflatten -1 #(3 H -1))                            ; (B T 3 H D)
                   (.permute 2 0 3 1 4)
                   (.reshape 3 (* B H) T -1))                           ; (3 B*H T D)
-        [mixed back-attend] (attend #* (.unbind heads 0)
-                                    :scale scale :future future :p p :chance chance)
+        [mixed back-attend] (attend-in-parts #* (.unbind heads 0) future
+                                             :scale scale :p p :chance chance)
         [y back-project] (linear layer.c-proj (side-by-side mixed B))
         [y back-dropout] (dropout p chance y))
   (defn back [dy]
