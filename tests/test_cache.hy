@@ -10,7 +10,7 @@ it, one sample at a time or many; and what --window half shows the model."
          torch.nn :as nn
          torch.nn.functional :as F
          torch.testing [assert-close]
-         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.config [GPTConfig TrainConfig]
          nanogpt-hy.course [Bigram cross-entropy GPT next-logits]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
@@ -20,6 +20,7 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.lab.sampler [asker batches draw dropped in-eval-mode sample-generator
                                  sample-texts SEPARATOR Settings steps tokens]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
+         nanogpt-hy.lab.training.descent [Descent]
          nanogpt-hy.lab.training.device [with-threads])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
@@ -121,13 +122,23 @@ it, one sample at a time or many; and what --window half shows the model."
   (with [_ (pytest.raises RuntimeError)]
     (.next-logits cache model ids)))
 
-(defn test-another-model-and-changed-weights-are-noticed []
+(defn torchs-adamw [model]
+  (torch.optim.AdamW (.parameters model) :lr 0.1))
+
+(defn trainers-adamw [model]
+  "With all weights in one tensor."
+  (setv descent (Descent model (TrainConfig) :flat True))
+  (.set-rate descent 0.1)
+  descent.adamw)
+
+(defn [(pytest.mark.parametrize "optimizer" [torchs-adamw trainers-adamw])]
+      test-another-model-and-changed-weights-are-noticed [optimizer]
   "Whoever trains between two tokens gets what the trained model says."
   (setv model (sharp SMALL)
         other (sharp SMALL :seed 5)
         ids   (random-ids 1 6)
         cache (KVCache)
-        adam  (torch.optim.AdamW (.parameters model) :lr 0.1))
+        adam  (optimizer model))
   (for [T (range 1 6)]
     (setv so-far (ncut ids : (: T)))
     (assert-close (.next-logits cache model so-far) (next-logits model so-far))

@@ -244,6 +244,12 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
   (assert (= (get found "bits_per_character") (pytest.approx (/ loss (log 2)))))
   (assert (< 0 (get found "floor") loss)))
 
+(defn test-eval-of-windows [ask]
+  (setv line (get (.splitlines (out-of ask "eval" "--windows")) -1)
+        found (get (json.loads (out-of ask "eval" "--windows" "--json")) "windows"))
+  (assert (.startswith line f"windows     {(get found "exact") :.4f} past the context, "))
+  (assert (.endswith line f"over {(get found "tokens")} tokens")))
+
 (defn test-eval-of-a-text-that-has-changed [ask tmp-path]
   (with [file (open "ab.txt" "a")]
     (.write file "abbbbbbb\n"))

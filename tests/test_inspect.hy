@@ -3,29 +3,32 @@
 (import  itertools [product]
          json
          math [log]
+         statistics [fmean]
          numpy :as np
          pytest
          torch
          torch.nn :as nn
+         torch.nn.functional :as F
          torch.testing [assert-close]
          hypothesis [given :as law strategies :as st]
          chains [near refused]
          subjects [small small-run TALKING]
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.course [Head]
-         nanogpt-hy.errors [WorkError]
-         nanogpt-hy.fast [from-course]
+         nanogpt-hy.course [Head next-logits]
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.fast [FastGPT from-course]
          nanogpt-hy.ladder [STAGES]
          nanogpt-hy.lab.inside.attention [attention talkers]
          nanogpt-hy.lab.inside.baby [baby-gpt]
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
          nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.inspect [inspect]
-         nanogpt-hy.lab.inside.losses [as-corpus loss-by-position loss-curve]
+         nanogpt-hy.lab.inside.losses [as-corpus loss-by-position loss-curve window-losses]
          nanogpt-hy.lab.inside.machine [by-doubling by-elimination dot machine merged
                                         transition-matrix]
          nanogpt-hy.lab.data.markov [ab-chain floors-by-context window-floor]
          nanogpt-hy.lab.inside.outlook [embeddings next-characters projected]
+         nanogpt-hy.lab.sampler [dropped]
          nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.inside.truth [divergence truth])
@@ -156,6 +159,25 @@
                 (get (mean-loss trained.model (all-of corpus corpus.val 16)) 0) :within 1e-5))
   (assert (= (len (get data "floor")) 9))
   (assert (= (set (get data "counting")) #{"0" "1" "2" "3"})))
+
+(defn [(pytest.mark.parametrize "block_size" [1 2 5 6])] test-what-windows-lose [block-size]
+  "As the sampler shows them, token after token: each run of half a window in turn."
+  (torch.manual-seed 1)
+  (setv model (.eval (FastGPT (GPTConfig :vocab-size 5 :block-size block-size :n-embd 8 :n-head 2)))
+        ids   (torch.randint 5 #(60)))
+  (nn.init.normal_ model.lm-head.weight)
+  (setv found (window-losses model ids block-size :most 1000))
+  (for [window ["exact" "half"]]
+    (setv losses [])
+    (for [T (range (+ block-size 1) (+ block-size 1 (get found "tokens")))]
+      (setv shown  (cut ids (dropped T block-size window) T)
+            logits (next-logits model (.unsqueeze shown 0) :block-size block-size))     ; (1 V)
+      (.append losses (.item (F.cross-entropy logits (cut ids T (+ T 1))))))
+    (assert (= (get found window) (pytest.approx (fmean losses) :rel 1e-5))))
+  (assert (> (+ block-size 1 (get found "tokens")) (- 60 block-size)))
+  (assert (< (get (window-losses model ids block-size :most 3) "tokens") (get found "tokens")))
+  (with [_ (pytest.raises RequestError :match "too few to go beyond")]
+    (window-losses model (cut ids block-size) block-size)))
 
 (defn test-windows-have-the-floors-of-their-contexts [trained]
   (setv path (str (/ (. trained path parent parent) "ab.txt"))

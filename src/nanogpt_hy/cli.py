@@ -195,6 +195,7 @@ def evaluate(
     *,
     ckpt: Path | None = None,
     device: str = "auto",
+    windows: Annotated[bool, Parameter(negative="")] = False,
     json: Annotated[bool, Parameter(negative="")] = False,
 ):
     """Measure a trained model's loss over the whole validation part of a text.
@@ -207,12 +208,14 @@ def evaluate(
         A checkpoint or a run's folder (default: the newest run).
     device
         cpu, cuda, cuda:1, mps or auto.
+    windows
+        Measure too what sample's --window half costs: the loss past the context.
     json
         Print one JSON object instead of a table.
     """
     from nanogpt_hy.lab.commands import evaluate
 
-    return evaluate(text=text, ckpt=ckpt, device=device, as_json=json)
+    return evaluate(text=text, ckpt=ckpt, device=device, windows=windows, as_json=json)
 
 
 @app.command

@@ -16,12 +16,6 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
 
 ;;; The layers
 
-(defn threads-for [weight]
-  "How many threads share a product with WEIGHT. Only MKL, on a CPU, is served by `linear`'s parts."
-  (if (and (= weight.device.type "cpu") (torch.backends.mkl.is-available))
-    (torch.get-num-threads)
-    1))
-
 (defn product [x weights biases]
   "(P n I) (P I O) -> (P n O): P products, one a thread, and BIASES, unless they are None."
   (if (is biases None)
@@ -34,9 +28,12 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
   MKL divides small products badly among threads. So each thread gets a product of its own: few rows
   times its part of the weights, or its part of the rows. Weights are read fastest along their
   longer side: if that is the outputs', a copy lies so."
-  (setv [weight bias] [layer.weight layer.bias]
-        [O I]   weight.shape
-        threads (threads-for weight)
+  (setv [weight bias] [layer.weight layer.bias])
+  (unless (and (= weight.device.type "cpu") (is weight.dtype torch.float32)
+               (torch.backends.mkl.is-available))
+    (return (fn [x] (F.linear x weight bias))))
+  (setv [O I]   weight.shape
+        threads (torch.get-num-threads)
         P       (max (gfor  p (range 1 (+ threads 1))  :if (= (% O p) 0)  p))
         parts   (. (.view weight P -1 I) mT)                         ; (P I O/P)
         parts   (if (> (get parts.shape 2) I) (.contiguous parts) parts)

@@ -196,11 +196,26 @@
    "floor_here" (floor-here corpus block-size)
    "seconds" (round (- (perf-counter) started) 3)})
 
-(defn evaluate [* text ckpt device as-json]
-  "`nanogpt-hy eval`: print the loss over the whole validation part; -> exit code."
+(defn window-line [losses]
+  "What `window-losses` found, in a line."
+  (setv error (get losses "error"))
+  (+ f"windows     {(get losses "exact") :.4f} past the context, "
+     f"{(get losses "half") :.4f} with --window half: "
+     f"{(- (get losses "half") (get losses "exact")) :+.4f}"
+     (if (is error None) "" f" (standard error {error :.4f})")
+     f", over {(get losses "tokens") :,} tokens"))
+
+(defn evaluate [* text ckpt device windows as-json]
+  "`nanogpt-hy eval`: print the loss over the whole validation part, and with WINDOWS what windows
+  cost in sampling; -> exit code."
   (setv device (get (choose-device device) 0)
         trained (open-model ckpt :device device)
-        found (measures trained (judged-text trained (when text (str text))) device))
+        corpus (judged-text trained (when text (str text)))
+        found (measures trained corpus device))
+  (when windows
+    (import nanogpt-hy.lab.inside.losses [window-losses])
+    (setv (get found "windows") (window-losses trained.model corpus.val
+                                               trained.config.block-size)))
   (if as-json
     (print (json.dumps found))
     (do
@@ -212,5 +227,7 @@
       (unless (is (get found "floor") None)
         (setv here (get found "floor_here"))
         (print f"floor       {(get found "floor") :.4f} is what the text's chain leaves to chance"
-               (if here f"; in this validation part {here :.4f}" "") :sep ""))))
+               (if here f"; in this validation part {here :.4f}" "") :sep ""))
+      (when windows
+        (print (window-line (get found "windows"))))))
   0)

@@ -2,10 +2,10 @@
 
 (eval-when-compile
   (require hyrule [ncut unless]))
-(import  math [isfinite log sqrt]
+(import  math [ceil isfinite log sqrt]
          pathlib [Path]
          torch
-         nanogpt-hy.course [draw-batch]
+         nanogpt-hy.course [draw-batch windows]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [Corpus read-corpus]
          nanogpt-hy.lab.data.counting [counting-loss]
@@ -62,6 +62,30 @@
   (setv mean (/ total rows)
         variance (.clamp (- (/ squares rows) (** mean 2)) :min 0))
   [(.tolist mean) (.tolist (/ (.sqrt variance) (sqrt rows))) rows])
+
+(defn [(torch.no-grad)] window-losses [model ids block-size * [most 256]]
+  "(N) -> dict: the mean loss of tokens past the context, each after what `sample --window` shows
+  MODEL: exact, the block-size tokens before it; half, what is left of them by then. The same tokens
+  both times, from up to MOST runs of half a window, evenly spread; the error is the difference's."
+  (setv device (. (next (.parameters model)) device)
+        half   (// (+ block-size 1) 2)
+        starts (torch.arange half (max half (- (len ids) block-size)) half))
+  (unless (len starts)
+    (raise (RequestError (+ f"the validation part has {(len ids)} tokens, too few to go beyond "
+                            f"the context of {block-size}: use a longer text, or no --windows"))))
+  (defn last-losses [starts count]
+    (setv [x y] (windows ids starts block-size))
+    (.flatten (ncut (token-losses model (.to x device) (.to y device)) : (: (- count) None))))
+  (setv rows [])
+  (with [_ (in-eval-mode model)]
+    (for [start (cut starts None None (ceil (/ (len starts) most)))]
+      (.append rows (torch.stack [(last-losses (+ start (torch.arange (- 1 half) 1)) 1)
+                                  (last-losses (ncut start None) half)]))))
+  (setv losses      (.double (.cpu (torch.stack rows)))                     ; (rows 2 half)
+        differences (.mean (- (ncut losses : 1) (ncut losses : 0)) 1)       ; (rows)
+        [exact after-half] (.tolist (.mean losses [0 2])))
+  {"exact" exact  "half" after-half  "tokens" (* half (len rows))
+   "error" (if (> (len rows) 1) (.item (/ (.std differences) (sqrt (len rows)))) None)})
 
 (defn position-floors [corpus block-size T]
   "-> T nats, or None: the least loss at each position, if the chain behind the text is known."

@@ -6,6 +6,7 @@ in another and what is remembered of them in two more: a step, or the cutting of
 one operation for each group of weights and not one for each weight."
 
 (import  torch
+         torch.autograd.graph [increment-version]
          torch.optim.adamw [adamw])
 
 (defn views-in [flat weights]
@@ -87,4 +88,7 @@ one operation for each group of weights and not one for each weight."
         (adamw weights (lfor  w weights  w.grad) averages squares [] steps
                :fused True :amsgrad False :maximize False :eps 1e-8
                :beta1 (get self.betas 0) :beta2 (get self.betas 1)
-               :lr (get group "lr") :weight-decay (get group "weight_decay"))))))
+               :lr (get group "lr") :weight-decay (get group "weight_decay"))))
+    ;; Where all lie in one tensor, it alone counts its changes; a KVCache asks each weight.
+    (when (is-not self.gradients None)
+      (increment-version self.weights))))
