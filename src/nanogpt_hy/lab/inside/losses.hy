@@ -63,19 +63,23 @@
         variance (.clamp (- (/ squares rows) (** mean 2)) :min 0))
   [(.tolist mean) (.tolist (/ (.sqrt variance) (sqrt rows))) rows])
 
-(defn [(torch.no-grad)] window-losses [model ids block-size * [most 256]]
+(defn [(torch.no-grad)] window-losses [model ids block-size * [most-work 524,288]]
   "(N) -> dict: the mean loss of tokens past the context, each after what `sample --window` shows
   MODEL: exact, the block-size tokens before it; half, what is left of them by then. The same tokens
-  both times, from up to MOST runs of half a window, evenly spread; the error is the difference's."
+  both times, from runs of half a window, evenly spread: as many as MODEL computes by reading about
+  MOST-WORK tokens, but at least two. The error is the difference's."
   (setv device (. (next (.parameters model)) device)
         half   (// (+ block-size 1) 2)
+        most   (max 2 (// most-work (* half block-size)))
         starts (torch.arange half (max half (- (len ids) block-size)) half))
   (unless (len starts)
     (raise (RequestError (+ f"the validation part has {(len ids)} tokens, too few to go beyond "
                             f"the context of {block-size}: use a longer text, or no --windows"))))
   (defn last-losses [starts count]
-    (setv [x y] (windows ids starts block-size))
-    (.flatten (ncut (token-losses model (.to x device) (.to y device)) : (: (- count) None))))
+    (torch.cat (lfor  some (.split starts (max 1 (// 16384 block-size)))
+                      [x y] [(windows ids some block-size)]
+                      (.flatten (ncut (token-losses model (.to x device) (.to y device))
+                                      : (: (- count) None))))))
   (setv rows [])
   (with [_ (in-eval-mode model)]
     (for [start (cut starts None None (ceil (/ (len starts) most)))]
