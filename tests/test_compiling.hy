@@ -18,8 +18,10 @@
 
 (defn [(pytest.mark.parametrize #("options" "expected")
          [#({"max_iters" 2000} False)
-          #({"max_iters" 100,000} True)
-          #({"max_iters" 100,000  "dropout" 0.1} False)
+          #({"max_iters" 100,000} False)
+          #({"max_iters" 100,000  "n_embd" 32} True)
+          #({"max_iters" 2000  "n_embd" 32} False)
+          #({"max_iters" 100,000  "n_embd" 32  "dropout" 0.1} False)
           #({"max_iters" 100,000  "compile" "off"} False)
           #({"max_iters" 1  "compile" "on"} True)])]
     test-compiling-is-weighed-against-the-run [options expected monkeypatch]
@@ -28,7 +30,7 @@
 
 (defn test-without-a-compiler-nothing-is-compiled [monkeypatch]
   (monkeypatch.setattr shutil "which" (fn [name] None))
-  (for [options [{"compile" "on"} {"max_iters" 100,000}]]
+  (for [options [{"compile" "on"} {"max_iters" 100,000  "n_embd" 32}]]
     (setv [chosen why] (choose-compile CPU #* (sizes #** options)))
     (assert (not chosen))
     (assert (in "no compiler" why))))

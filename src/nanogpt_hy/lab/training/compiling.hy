@@ -7,14 +7,17 @@
          sys
          torch
          torch.nn :as nn
-         nanogpt-hy.lab.files [short])
+         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.training.device [NARROW])
 
-;; On a CPU compiling takes 20 to 50 seconds and saves a tenth of the time or more.
-(setv LONG  900       ; seconds of training from which on it is worth it
-      SPEED 1e11)     ; floating-point operations a second of a core or two
+;; On a CPU compiling takes 20 to 50 seconds. It saves a third of the time of a narrow model, and
+;; nothing of a wide one's, which goes into products of matrices.
+(setv LONG  60        ; seconds of computing, as estimated, from which on it is worth it
+      SPEED 1e11)     ; floating-point operations a second of a core or two, in wide layers
 
 (defn cpu-seconds [config train]
-  "About how long a run computes on a CPU: six operations for each weight and token."
+  "About how long a run computes on a CPU, if its layers are wide: six operations for each weight
+  and token."
   (setv weights (+ (* 12 config.n-layer (** config.n-embd 2))
                    (* config.vocab-size config.n-embd))
         tokens  (* train.batch-size train.gradient-accumulation-steps config.block-size
@@ -33,19 +36,21 @@
 
 (defn choose-compile [device config train]
   "-> whether to compile, and the reason in words."
-  (setv minutes (/ (cpu-seconds config train) 60)
-        short-run (and (!= device.type "cuda") (< minutes (/ LONG 60)))
-        random (and (!= device.type "cuda") config.dropout))
+  (setv gpu (= device.type "cuda"))
   (cond
     (= train.compile "off")     [False "asked for"]
     (= train.compile "on")      (if (has-compiler device)
                                   [True "asked for"]
                                   [False "asked for, but no compiler was found"])
-    short-run                   [False "takes longer than it saves in a run as short as this"]
-    random                      [False "does not pay with dropout on a CPU"]
+    (not (or gpu (>= (cpu-seconds config train) LONG)))
+                                [False "takes longer than it saves in a run as short as this"]
+    (not (or gpu (<= config.n-embd NARROW)))
+                                [False "saves nothing of wide layers on a CPU"]
+    (and config.dropout (not gpu))
+                                [False "does not pay with dropout on a CPU"]
     (not (has-compiler device)) [False "no compiler was found"]
-    (= device.type "cuda")      [True "a GPU and a compiler are there"]
-    True                        [True f"the run takes some {minutes :.0f} minutes"]))
+    gpu                         [True "a GPU and a compiler are there"]
+    True                        [True "a long run of narrow layers"]))
 
 (defn compile-lazily [function]
   "FUNCTION, compiled at its first call. Where that fails it serves as it is, after a line on
