@@ -142,6 +142,10 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
   (lfor  layer model.transformer.h
          (.new-empty table #(2 B layer.attn.n-head T (// C layer.attn.n-head)))))
 
+(defn changes [weights]
+  "How often WEIGHTS were changed in place: torch counts it for each tensor."
+  (sum (gfor  w weights  w._version)))
+
 (defclass KVCache []
   "The keys and values of the texts that a FastGPT was last asked about: asked again with one token
   more, it computes that token's alone.
@@ -155,12 +159,12 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
   (defn knows [self model]
     "Whether it was made for MODEL, with its weights as they are now."
     (and (is model self.model)
-         (= self.version (sum (gfor  w self.weights  w._version)))))     ; each change counts one up
+         (= self.changes (changes self.weights))))
 
   (defn learn [self model]
     (setv self.model   model
           self.weights (list (.parameters model))
-          self.version (sum (gfor  w self.weights  w._version))
+          self.changes (changes self.weights)
           self.read    (reader model)
           self.ids     None))
 

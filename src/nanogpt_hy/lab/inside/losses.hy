@@ -16,7 +16,8 @@
          nanogpt-hy.lab.inside.subject [subject])
 
 (setv MOST-METRICS 500,000,000      ; bytes of a metrics.jsonl
-      HIGHEST      3)               ; order of the counting models
+      HIGHEST      3                ; order of the counting models
+      AT-ONCE      16,384)          ; tokens in a batch, about
 
 ;;; What others lose on the same text
 
@@ -44,7 +45,7 @@
     (do
       (setv generator (.manual-seed (torch.Generator) seed)
             T (min block-size (- (len corpus.val) 1))
-            rows (max 1 (// 16384 T)))
+            rows (max 1 (// AT-ONCE T)))
       (gfor  _ (range (max 1 (// count rows)))
              (draw-batch corpus.val :batch-size (min rows count) :block-size T
                          :generator generator)))))
@@ -76,7 +77,7 @@
     (raise (RequestError (+ f"the validation part has {(len ids)} tokens, too few to go beyond "
                             f"the context of {block-size}: use a longer text, or no --windows"))))
   (defn last-losses [starts count]
-    (torch.cat (lfor  some (.split starts (max 1 (// 16384 block-size)))
+    (torch.cat (lfor  some (.split starts (max 1 (// AT-ONCE block-size)))
                       [x y] [(windows ids some block-size)]
                       (.flatten (ncut (token-losses model (.to x device) (.to y device))
                                       : (: (- count) None))))))

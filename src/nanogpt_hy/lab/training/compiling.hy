@@ -36,21 +36,21 @@
 
 (defn choose-compile [device config train]
   "-> whether to compile, and the reason in words."
-  (setv gpu (= device.type "cuda"))
   (cond
-    (= train.compile "off")     [False "asked for"]
-    (= train.compile "on")      (if (has-compiler device)
-                                  [True "asked for"]
-                                  [False "asked for, but no compiler was found"])
-    (not (or gpu (>= (cpu-seconds config train) LONG)))
-                                [False "takes longer than it saves in a run as short as this"]
-    (not (or gpu (<= config.n-embd NARROW)))
-                                [False "saves nothing of wide layers on a CPU"]
-    (and config.dropout (not gpu))
-                                [False "does not pay with dropout on a CPU"]
-    (not (has-compiler device)) [False "no compiler was found"]
-    gpu                         [True "a GPU and a compiler are there"]
-    True                        [True "a long run of narrow layers"]))
+    (= train.compile "off") [False "asked for"]
+    (= train.compile "on")  (if (has-compiler device)
+                              [True "asked for"]
+                              [False "asked for, but no compiler was found"])
+    (= device.type "cuda")  (if (has-compiler device)
+                              [True "a GPU and a compiler are there"]
+                              [False "no compiler was found"])
+    (< (cpu-seconds config train) LONG)
+                            [False "takes longer than it saves in a run as short as this"]
+    (> config.n-embd NARROW)
+                            [False "saves nothing of wide layers on a CPU"]
+    config.dropout          [False "does not pay with dropout on a CPU"]
+    (has-compiler device)   [True "a long run of narrow layers"]
+    True                    [False "no compiler was found"]))
 
 (defn compile-lazily [function]
   "FUNCTION, compiled at its first call. Where that fails it serves as it is, after a line on
