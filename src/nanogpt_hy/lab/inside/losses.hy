@@ -9,15 +9,15 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [Corpus read-corpus]
          nanogpt-hy.lab.data.counting [counting-loss]
-         nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor token-losses]
+         nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor rows-at-once
+                                             token-losses]
          nanogpt-hy.lab.files [read-rows short]
          nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
          nanogpt-hy.lab.sampler [in-eval-mode]
          nanogpt-hy.lab.inside.subject [subject])
 
 (setv MOST-METRICS 500,000,000      ; bytes of a metrics.jsonl
-      HIGHEST      3                ; order of the counting models
-      AT-ONCE      16,384)          ; tokens in a batch, about
+      HIGHEST      3)               ; order of the counting models
 
 ;;; What others lose on the same text
 
@@ -45,7 +45,7 @@
     (do
       (setv generator (.manual-seed (torch.Generator) seed)
             T (min block-size (- (len corpus.val) 1))
-            rows (max 1 (// AT-ONCE T)))
+            rows (rows-at-once T))
       (gfor  _ (range (max 1 (// count rows)))
              (draw-batch corpus.val :batch-size (min rows count) :block-size T
                          :generator generator)))))
@@ -77,7 +77,7 @@
     (raise (RequestError (+ f"the validation part has {(len ids)} tokens, too few to go beyond "
                             f"the context of {block-size}: use a longer text, or no --windows"))))
   (defn last-losses [starts count]
-    (torch.cat (lfor  some (.split starts (max 1 (// AT-ONCE block-size)))
+    (torch.cat (lfor  some (.split starts (rows-at-once block-size))
                       [x y] [(windows ids some block-size)]
                       (.flatten (ncut (token-losses model (.to x device) (.to y device))
                                       : (: (- count) None))))))

@@ -17,7 +17,8 @@ floor."
          nanogpt-hy.lab.data.encoding [known-text]
          nanogpt-hy.lab.inside.losses [as-corpus counting-losses]
          nanogpt-hy.lab.data.markov [draw-lines entropy floors-by-position next-probabilities]
-         nanogpt-hy.lab.inside.subject [label logits-of shown subject])
+         nanogpt-hy.lab.inside.subject [label logits-of shown subject]
+         nanogpt-hy.lab.training.evaluation [rows-at-once])
 
 (setv MOST-CONTEXTS 2000      ; that a model is asked about, the likeliest first
       LINES         5000      ; drawn where contexts cannot be listed
@@ -151,7 +152,7 @@ floor."
         rows (.view (cut ids (* n T)) n T)
         sums (np.zeros #(V V))
         seen (np.bincount (.numpy (.flatten rows)) :minlength V))
-  (for [some (.split rows (max 1 (// 16384 T)))]
+  (for [some (.split rows (rows-at-once T))]
     (setv p (.cpu (F.softmax (.double (logits-of about some)) :dim -1)))         ; (n T V)
     (np.add.at sums (.numpy (.flatten some)) (.numpy (.flatten p 0 1))))
   [(/ sums (ncut (np.maximum seen 1) : None)) seen])

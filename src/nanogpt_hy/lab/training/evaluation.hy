@@ -13,6 +13,12 @@
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.processes [total])
 
+(setv AT-ONCE 16,384)       ; tokens in a batch that only asks, about
+
+(defn rows-at-once [T]
+  "How many rows of T tokens make a batch: at least one."
+  (max 1 (// AT-ONCE T)))
+
 (defn token-losses [model x y]
   "(B T) (B T) -> (B T): the surprise of each target, in nats."
   (setv logits (.float (model x)))                                              ; (B T V)
@@ -23,22 +29,22 @@
   (for [_ (range count)]
     (yield (draw-batch ids :batch-size batch-size :block-size block-size :generator generator))))
 
-(defn whole-batches [ids * block-size [every 1] [tokens 16384]]
+(defn whole-batches [ids * block-size [every 1]]
   "Windows side by side, so that every token but the first is a target exactly once; or only one
-  window in EVERY, evenly spread. About TOKENS tokens to a batch."
+  window in EVERY, evenly spread."
   (setv targets (- (len ids) 1)
         starts (torch.arange 0 (- (+ targets 1) block-size) (* every block-size))
         rest (% targets block-size))
-  (for [some (.split starts (max 1 (// tokens block-size)))]
+  (for [some (.split starts (rows-at-once block-size))]
     (when (len some)
       (yield (windows ids some block-size))))
   (when rest
     (yield (windows ids (torch.tensor [(- targets rest)]) rest))))
 
-(defn line-batches [ids line-tokens * [every 1] [tokens 16384]]
+(defn line-batches [ids line-tokens * [every 1]]
   "Whole lines, or one in EVERY, each after the newline before it: no token's line begins unseen."
   (setv starts (torch.arange 0 (len ids) (* every line-tokens)))
-  (for [some (.split starts (max 1 (// tokens line-tokens)))]
+  (for [some (.split starts (rows-at-once line-tokens))]
     (setv lines (get ids (+ (ncut some : None) (torch.arange line-tokens))))      ; (lines T)
     (yield [(.roll lines 1 :dims 1) lines])))     ; a line's last token, its newline, comes first
 
