@@ -22,6 +22,8 @@ def strictly(kind, tokens):
     return convert(kind, tokens)
 
 
+Flag = Annotated[bool, Parameter(negative="", show_default=False)]      # there or not
+
 app = App(
     name="nanogpt-hy",
     version=__version__,
@@ -66,10 +68,10 @@ def train(
     config: Path | None = None,
     tokenizer: str | None = None,
     out: Path | None = None,
-    resume: Annotated[bool, Parameter(negative="")] = False,
+    resume: Flag = False,
     init_from: Path | None = None,
-    tensorboard: Annotated[bool, Parameter(negative="")] = False,
-    profile: Annotated[bool, Parameter(negative="")] = False,
+    tensorboard: Flag = False,
+    profile: Flag = False,
     hyperparameters: Hyperparameters = None,
 ):
     """Train a model on a text.
@@ -131,7 +133,7 @@ def sample(
     stop: str | None = None,
     unknown: Literal["error", "skip"] = "error",
     window: Literal["exact", "half"] = "exact",
-    explain: Annotated[bool, Parameter(negative="")] = False,
+    explain: Flag = False,
     device: str = "auto",
 ):
     """Let a trained model write.
@@ -195,8 +197,8 @@ def evaluate(
     *,
     ckpt: Path | None = None,
     device: str = "auto",
-    windows: Annotated[bool, Parameter(negative="")] = False,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    windows: Flag = False,
+    json: Flag = False,
 ):
     """Measure a trained model's loss over the whole validation part of a text.
 
@@ -231,7 +233,7 @@ def ladder(
     config: Path | None = None,
     tokenizer: str | None = None,
     out: Path | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
     png: Path | None = None,
     svg: Path | None = None,
     hyperparameters: Hyperparameters = None,
@@ -353,8 +355,8 @@ def show(
     name: str,
     /,
     *,
-    python: Annotated[bool, Parameter(negative="")] = False,
-    macroexpand: Annotated[bool, Parameter(negative="")] = False,
+    python: Flag = False,
+    macroexpand: Flag = False,
 ):
     """Show the source of a piece: a layer, a function, a step, a stage.
 
@@ -377,7 +379,7 @@ def lesson(
     number: str | None = None,
     /,
     *,
-    no_input: Annotated[bool, Parameter(negative="")] = False,
+    no_input: Flag = False,
     exercise: Annotated[
         list[Path] | None, Parameter(consume_multiple=(0, 1), negative="")
     ] = None,
@@ -449,18 +451,18 @@ def inspect(
     text: str | None = None,
     layer: int | None = None,
     head: int | None = None,
-    by_hand: Annotated[bool, Parameter(negative="")] = False,
+    by_hand: Flag = False,
     temperature: float | None = None,
     top_k: int | None = None,
     top_p: float | None = None,
     tolerance: float | None = None,
-    baby: Annotated[bool, Parameter(negative="")] = False,
+    baby: Flag = False,
     chain: Path | None = None,
     png: Path | None = None,
     svg: Path | None = None,
     html: Path | None = None,
     dot: Path | None = None,
-    json: Annotated[bool, Parameter(negative="")] = False,
+    json: Flag = False,
 ):
     """See inside a trained model.
 
@@ -522,7 +524,7 @@ def prepare(
     /,
     *,
     tokenizer: str = "char",
-    force: Annotated[bool, Parameter(negative="")] = False,
+    force: Flag = False,
 ):
     """Write a text's tokens into a file that train takes instead of the text, however long it is.
 
@@ -555,7 +557,7 @@ def ab(
     length: int = 8,
     lines: int = 10_000,
     seed: int = 1337,
-    force: Annotated[bool, Parameter(negative="")] = False,
+    force: Flag = False,
 ):
     """Write lines of a and b in which b is never followed by a.
 
