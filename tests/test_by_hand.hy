@@ -76,10 +76,12 @@
 
 (defn [(pytest.mark.parametrize "name" ["gpt" "fast"])] test-the-lectures-slip-is-in-it [name]
   "With --scale n-embd scores are divided by the root of that, as the model does it."
-  (setv work (head-by-hand (stage name :scale "n-embd") PROMPT :layer 2 :head 2))
+  (setv [said work] (printed (stage name :scale "n-embd") PROMPT :layer 2 :head 2))
   (near work.mix work.given)
   (near work.mix (torch.tensor (plain work)))
-  (assert (= work.root (if (= name "fast") (sqrt 8) 2))))
+  (assert (= work.root (if (= name "fast") (sqrt 8) 2)))
+  (assert (in (if (= name "fast") "scores / 2.83, the root of n-embd"
+                                  "scores / 2, the root of the head size") said)))
 
 (defn test-heads-differ-and-are-counted-from-1 []
   (setv trained (stage "gpt")

@@ -17,8 +17,9 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.kv-cache [block KVCache linear memory-for]
          nanogpt-hy.lab.explaining [explain]
          nanogpt-hy.lab.filters [next-probabilities]
-         nanogpt-hy.lab.sampler [asker batches draw dropped in-eval-mode sample-generator
-                                 sample-texts SEPARATOR Settings steps tokens]
+         nanogpt-hy.lab.modes [in-eval-mode]
+         nanogpt-hy.lab.sampler [asker batches draw dropped sample-generator sample-texts
+                                 SEPARATOR Settings steps tokens]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.training.descent [Descent]
          nanogpt-hy.lab.training.device [with-threads])
@@ -147,6 +148,8 @@ it, one sample at a time or many; and what --window half shows the model."
       (.step adam))
     (when (= T 4)
       (.load-state-dict model (.state-dict other)))
+    (when (= T 5)
+      (setv model.lm-head.weight.data (* 2 model.lm-head.weight.data)))
     (assert-close (.next-logits cache other so-far) (next-logits other so-far))
     (assert-close (.next-logits cache model so-far) (next-logits model so-far))))
 

@@ -22,10 +22,11 @@
          nanogpt-hy.lab.inside.baby [baby-gpt]
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
          nanogpt-hy.lab.handmade [handmade]
-         nanogpt-hy.lab.inside.inspect [inspect]
-         nanogpt-hy.lab.inside.losses [as-corpus loss-by-position loss-curve window-losses]
-         nanogpt-hy.lab.inside.machine [by-doubling by-elimination dot machine merged
-                                        transition-matrix]
+         nanogpt-hy.lab.inside.inspect [eventful inspect]
+         nanogpt-hy.lab.data.corpus [as-corpus]
+         nanogpt-hy.lab.inside.losses [loss-by-position loss-curve window-losses]
+         nanogpt-hy.lab.inside.machine [by-doubling by-elimination check-size dot machine
+                                        merge-state merged transition-matrix]
          nanogpt-hy.lab.data.markov [ab-chain floors-by-context window-floor]
          nanogpt-hy.lab.inside.outlook [embeddings next-characters projected]
          nanogpt-hy.lab.sampler [dropped]
@@ -283,6 +284,33 @@
   (setv apart (np.array [[0.5 0.5 0] [0 1.0 0] [0 0 1.0]]))
   (assert (is (by-elimination apart) None))
   (assert (np.allclose (by-doubling apart (/ (np.ones 3) 3)) [0 (/ 2 3) (/ 1 3)])))
+
+(defn [(pytest.mark.parametrize #("V" "T" "words") [#(2 12 "--block-size 11 or less")
+                                                    #(3 1,000,000 "--block-size 6 or less")
+                                                    #(2048 2 "--block-size 1 or less")
+                                                    #(2049 1 "may have: see --baby")])]
+      test-too-many-states [V T words]
+  (with [_ (refused words)]
+    (check-size V T "it")))
+
+(defn test-just-so-many-states []
+  (for [[V T] [[1 1,000,000] [2 11] [2048 1] [3 6]]]
+    (check-size V T "it")))
+
+(defn test-the-frequent-count-for-more []
+  (setv p (np.array [[0.5 0.5] [0.9 0.1]])
+        merge (fn [weights] (merge-state (np.array [0 1]) ["a" "b"] p (np.array [[0 1] [0 1]])
+                                         (np.array weights) (np.array [0 0]))))
+  (assert (= (get (merge [0.1 0.3]) "next") (pytest.approx [0.8 0.2])))
+  (assert (= (get (merge [0.1 0.3]) "contexts") ["b" "a"]))
+  (assert (= (get (merge [0.0 0.0]) "next") (pytest.approx [0.7 0.3]))))
+
+(defn test-a-piece-with-the-most-pairs []
+  (for [[ids piece] [[[0 1 0 1 2 0 2] [0 1 2 0]]
+                     [[0 1 2 3 0 2 1 3] [0 1 2 3]]          ; of equals the first
+                     [[0 0 1 2 3 0 0] [0 0 1 2]]            ; a window that begins otherwise is none
+                     [[0 0 0 0 0 2] [0 0 0 2]]]]            ; the last one
+    (assert (= (eventful (torch.tensor ids) 4) piece))))
 
 (defn test-states-that-behave-alike-are-one []
   (setv tokenizer (make-tokenizer "char" "ab\n")

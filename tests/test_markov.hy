@@ -237,6 +237,10 @@
   (with [_ (refused words)]
     (Chain #** {#** GOOD key value})))
 
+(defn test-a-number-too-long-to-be-printed-is-no-chains []
+  (with [_ (refused "line length is a number of thousands of digits, more than")]
+    (Chain #** {#** GOOD "line_length" (** 10 5000)})))
+
 (defn test-a-chain-is-a-value []
   (setv chain (Chain #** GOOD))
   (assert (= chain (Chain "ab" (np.array [0.5 0.5]) (np.array [[0.5 0.5] [0 1]]) (np.int64 3))))

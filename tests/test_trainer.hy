@@ -2,26 +2,32 @@
 
 (import  dataclasses [replace]
          json
-         math [inf]
+         math [exp inf log]
          os
+         pathlib [Path]
          signal
+         statistics [fmean stdev]
          subprocess
          sys
          time
          pytest
          torch
+         torch.nn :as nn
          nanogpt-hy.config [preset TrainConfig]
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.training.descent [groups-of learning-rate-at]
-         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor]
+         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss
+                                             whole-batches]
          nanogpt-hy.lab.data.markov [ab-chain floor]
+         nanogpt-hy.lab.training.randomness [named-seed]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.session [begin go new-run tuned-run]
          nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.training.trainer [at-work evaluate fork judge save state-tensors steps])
+         nanogpt-hy.lab.training.trainer [at-work batches-of eval-iters evaluate fork judge save
+                                          state-tensors steps])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."
@@ -56,6 +62,21 @@
     (torch.rand 3)                     ; whatever others draw in between
     (go run))
   (same-state #* runs))
+
+(defn test-every-purpose-and-every-step-draws-its-own [ab]
+  (assert (!= (named-seed 1 "batches") (named-seed 1 "evaluation")))
+  (setv run (small ab #** DROPPING)
+        masks [])
+  (for [_ (range 2)]
+    (.append masks (torch.rand 8 :generator (.chance run.workers 0)))
+    (steps run 1))
+  (assert (not (torch.equal #* masks))))
+
+(defn test-a-text-is-a-name-a-path-or-a-corpus [ab]
+  (setv runs (lfor  text [ab (Path ab) (read-corpus ab)]  (small text)))
+  (for [run runs]
+    (steps run 1)
+    (same-state run (get runs 0))))
 
 (defn test-another-seed-another-run [ab]
   (setv [a b] (lfor  seed [1 2]  (small ab :seed seed)))
@@ -271,6 +292,48 @@
   (for [block-size [8 16 50 899]]
     (setv targets (torch.cat (lfor  [_ y] (all-of run.corpus ids block-size)  (.flatten y))))
     (assert (torch.equal targets (if (>= block-size 9) ids (cut ids 1 None))))))
+
+(defn test-every-token-but-the-first-is-a-target-once []
+  (setv ids (torch.arange 30))
+  (for [block-size [1 7 28 29 30 31 64]]
+    (assert (torch.equal (torch.cat (lfor  [_ y] (whole-batches ids :block-size block-size)
+                                           (.flatten y)))
+                         (cut ids 1 None)))))
+
+(defn test-the-mean-loss-and-its-error-are-the-textbooks []
+  "By hand, from a model that gives every token another chance."
+  (defclass Fixed [nn.Module]
+    (defn forward [self ids]
+      (.expand (torch.tensor [0.0 1.0 2.0]) #(#* ids.shape 3))))
+  (setv y     (torch.tensor [[0 0] [1 2] [2 2] [0 1]])
+        worst (log (sum (map exp [0 1 2])))
+        each  (lfor  row (.tolist y)  (fmean (gfor  target row  (- worst target)))))
+  (for [size [1 2 4]]
+    (setv [loss error] (mean-loss (Fixed) (zip (.split y size) (.split y size))))
+    (assert (= loss (pytest.approx (fmean each))))
+    (assert (= error (pytest.approx (/ (stdev each) 2))))))
+
+(defn test-an-interrupted-evaluation-leaves-all-as-it-was []
+  (setv model (nn.Sequential (nn.Embedding 3 3) (nn.Dropout)))
+  (.eval (get model 0))
+  (defn batches []
+    (raise KeyboardInterrupt)
+    (yield))
+  (with [_ (pytest.raises KeyboardInterrupt)]
+    (mean-loss model (batches)))
+  (assert (= (lfor  part (.modules model)  part.training) [True False True])))
+
+(defn test-how-much-is-evaluated [ab]
+  "Everything as long as that is a quarter of the training in between, or less: three times as dear
+  a token, of both parts."
+  (setv most (// (* 3 8 16 20) 8))     ; batch size, block size, steps between
+  (for [[tokens expected] [[most "all"] [(+ most 1) 200]]]
+    (setv run (small ab :eval-iters "auto" :n-layer 1)
+          run.corpus (replace run.corpus :val (torch.zeros tokens :dtype torch.long)))
+    (assert (= (eval-iters run) expected)))
+  (setv run (small ab :eval-iters "all"))
+  (for [part [run.corpus.train run.corpus.val]]
+    (assert (= (len run.corpus.val) (sum (gfor  [_ y] (batches-of run part)  (.numel y)))))))
 
 (defn test-line-by-line-the-newline-before-comes-first [ab]
   (setv run (small ab)

@@ -476,7 +476,7 @@ def inspect(
     ckpt
         A checkpoint or a run's folder (default: the newest run).
     prompt
-        For attention and next: the text that the model reads (default: the beginning of the
+        For attention and next: the text that the model reads (default: an eventful piece of the
         validation part).
     text
         For positions, loss and truth: the text (default: the one that the model was trained on).

@@ -38,7 +38,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
         parts   (. (.view weight P -1 I) mT)                         ; (P I O/P)
         parts   (if (> (get parts.shape 2) I) (.contiguous parts) parts)
         biases  (if (is bias None) None (.view bias P 1 -1))
-        copies  (.expand (.t weight) threads I O)
+        shared  (.expand (.t weight) threads I O)
         few     (max 1 (// I 12)))
   (fn [x]
     (setv [B t _] x.shape
@@ -51,7 +51,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
                         (.reshape B t O))
       (% n threads) (F.linear x weight bias)
       True          (-> (.reshape x threads -1 I)
-                        (product copies bias)                        ; (threads n/threads O)
+                        (product shared bias)                        ; (threads n/threads O)
                         (.view B t O)))))
 
 (defn norm [layer]
@@ -82,7 +82,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
     (-> (F.scaled-dot-product-attention q #* (.unbind kv) :scale scale
           :is-causal (> (get q.shape 2) 1))                ; (B H t D)
         (.transpose 1 2)
-        (.flatten 2)                                       ; (B t C)
+        (.flatten 2)                                       ; (B t C) or (B 1 C)
         c-proj)))
 
 (defn bend [activation]
@@ -143,8 +143,9 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
          (.new-empty table #(2 B layer.attn.n-head T (// C layer.attn.n-head)))))
 
 (defn changes [weights]
-  "How often WEIGHTS were changed in place: torch counts it for each tensor."
-  (sum (gfor  w weights  w._version)))
+  "What is another list as soon as WEIGHTS change: where each lies, and how often it was changed
+  there, which torch counts."
+  (lfor  w weights  #((.data-ptr w) w._version)))
 
 (defclass KVCache []
   "The keys and values of the texts that a FastGPT was last asked about: asked again with one token
@@ -157,7 +158,8 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
     (setv self.model None))
 
   (defn knows [self model]
-    "Whether it was made for MODEL, with its weights as they are now."
+    "Whether it was made for MODEL, with the numbers that its weights hold now. Weights that others
+    have replaced as a whole (load-state-dict with assign) are not noticed: make a new cache then."
     (and (is model self.model)
          (= self.changes (changes self.weights))))
 
@@ -179,6 +181,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
           self.ids    (ncut ids : (: 0))))
 
   (defn [(torch.inference-mode)] logits [self model ids full]
+    "(B T) -> (B V). FULL: the window is, so nothing that it leaves can be used again."
     (unless (self.knows model)
       (self.learn model))
     (unless (self.remembers ids)

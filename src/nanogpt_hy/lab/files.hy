@@ -12,6 +12,7 @@ one or the new one, also after a kill -9 or a power cut."
          secrets [token-hex]
          time [time]
          tomllib
+         nanogpt-hy.config [shown]
          nanogpt-hy.errors [RequestError WorkError])
 
 (setv MOST-TOML 1,000,000     ; bytes: far more than anybody writes by hand
@@ -20,8 +21,7 @@ one or the new one, also after a kill -9 or a power cut."
 (defn short [value]
   "anything -> str: a value from somebody's file, fit to be printed.
   (short \"a\\nb\")  ; => \"'a\\\\nb'\""
-  (setv text (repr value))
-  (if (> (len text) 70) (+ (cut text 67) "...") text))
+  (shown value repr))
 
 ;; Reading
 

@@ -6,8 +6,7 @@ model is `steps`."
 
 (eval-when-compile
   (require hyrule [ncut unless]))
-(import  contextlib [contextmanager]
-         dataclasses [dataclass]
+(import  dataclasses [dataclass]
          hashlib [sha256]
          itertools [tee]
          operator [itemgetter]
@@ -18,7 +17,8 @@ model is `steps`."
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.data.encoding [decoder known-text unknown-characters]
-         nanogpt-hy.lab.filters [check-filters demand next-probabilities whole])
+         nanogpt-hy.lab.filters [check-filters demand next-probabilities whole]
+         nanogpt-hy.lab.modes [asleep])
 
 (setv SEPARATOR "---------------\n"     ; between samples, where there is more than one
       AT-ONCE   16)                     ; samples in a batch: more hardly makes it quicker, on a CPU
@@ -79,21 +79,6 @@ model is `steps`."
   #^ torch.Tensor probabilities      ; (B V) after the filters
   #^ torch.Tensor drawn              ; (B)
   #^ int seen)                       ; how many of the T tokens the model saw
-
-(defn [contextmanager] asleep [layers]
-  "While it lasts nothing drops out; after it each of LAYERS is in the mode that it was in."
-  (setv awake (lfor  layer layers  :if layer.training  layer))
-  (for [layer awake]
-    (setv layer.training False))
-  (try
-    (yield)
-    (finally
-      (for [layer awake]
-        (setv layer.training True)))))
-
-(defn in-eval-mode [model]
-  "A context in which MODEL is in evaluation mode; see `asleep`."
-  (asleep (list (.modules model))))
 
 (defn asker [model]
   "Who asks MODEL: for stage fast one who keeps what it computed, else the course's `next-logits`."

@@ -14,6 +14,7 @@
          nanogpt-hy.lab.training.evaluation [all-of loss-floor mean-loss]
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lab.data.markov [ab-chain draw-lines]
+         nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.training.session [go new-run parameters tuned-run]
          nanogpt-hy.lab.training.trainer [save]
          nanogpt-hy.lessons.lesson [lesson-paths])
@@ -125,10 +126,9 @@
   (setv run trained.run
         tokenizer run.corpus.tokenizer
         ids (torch.tensor [(.encode tokenizer prompt)]))
-  (.eval run.model)
-  (setv out (generate run.model ids count :block-size run.config.block-size
-                      :generator (.manual-seed (torch.Generator) seed)))
-  (.train run.model)
+  (with [_ (in-eval-mode run.model)]
+    (setv out (generate run.model ids count :block-size run.config.block-size
+                        :generator (.manual-seed (torch.Generator) seed))))
   (cut (.decode tokenizer (.tolist (get out 0))) (len prompt) None))
 
 (defn chances [trained context]
@@ -136,8 +136,7 @@
   (setv run trained.run
         tokenizer run.corpus.tokenizer
         ids (torch.tensor [(cut (.encode tokenizer context) (- run.config.block-size) None)]))
-  (.eval run.model)
-  (with [_ (torch.no-grad)]
+  (with [_ (in-eval-mode run.model)
+         _ (torch.no-grad)]
     (setv p (.softmax (get (run.model ids) #(0 -1)) :dim -1)))
-  (.train run.model)
   (dfor  [char x] (zip tokenizer.chars (.tolist p))  char (round x 4)))

@@ -35,7 +35,7 @@
                             "make one with nanogpt-hy data ab --out FILE"))))
   (try
     (Chain #* (gfor  key KEYS  (get values key)))
-    (except [e [RequestError ValueError]]          ; a whole number too long to be printed is one
+    (except [e RequestError]
       (raise (RequestError f"{source}: {e}") :from None))))
 
 (defn chain-document [chain]

@@ -122,6 +122,10 @@
       (Corpus :path (str path) #** facts))
     (read-whole path (or tokenizer "char"))))
 
+(defn as-corpus [text [tokenizer None]]
+  "A Corpus as it is, or what `read-corpus` makes of a file's name."
+  (if (isinstance text Corpus) text (read-corpus text :tokenizer tokenizer)))
+
 (defn marks-of [path]
   "text or token file -> the sha256 of the text, how many characters it has."
   (if (is-token-file path)

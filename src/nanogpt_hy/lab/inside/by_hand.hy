@@ -7,7 +7,7 @@ and compared with torch's fused kernel, and with what the model's head gave."
 (eval-when-compile
   (require hyrule [ncut unless]))
 (import  dataclasses [dataclass]
-         math [inf sqrt]
+         math [inf isclose sqrt]
          rich.box [SIMPLE-HEAD]
          rich.cells [cell-len]
          rich.table [Table]
@@ -224,10 +224,11 @@ and compared with torch's fused kernel, and with what the model's head gave."
   (setv [i j here] (look-at work)
         score  (number-text (get work.scores i j))
         scaled (number-text (get work.scaled i j))
-        root   (number-text work.root))
+        root   (number-text work.root)
+        whose  (if (isclose work.root (sqrt (get work.q.shape 1))) "the head size" "n-embd"))
   (show-square console "3. scores = q x k, channel by channel, added up" work work.scores)
   (say console (+ here (product-text (get work.q i) (get work.k j)) f" = {score}"))
-  (show-square console f"4. scaled = scores / {root}, the root of the head size" work work.scaled)
+  (show-square console f"4. scaled = scores / {root}, the root of {whose}" work work.scaled)
   (say console (+ here f"{score} / {root} = {scaled}")))
 
 (defn show-weights [work console]

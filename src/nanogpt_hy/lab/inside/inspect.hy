@@ -74,10 +74,10 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
   (.decode trained.tokenizer (eventful ids (min SHOWN trained.config.block-size))))
 
 (defn eventful [ids length]
-  "(N) -> ids: of the windows the one with the most different pairs in it; of
-  equals the first one."
+  "(N) -> ids: of the windows that begin as the first one does, the one with the most different
+  pairs in it; of equals the first."
   (setv ids (.tolist ids)
-        windows (gfor  start (range (max 1 (- (len ids) length)))
+        windows (gfor  start (range (max 1 (- (+ (len ids) 1) length)))
                        :if (= (get ids start) (get ids 0))       ; alike, so that lines stay whole
                        (cut ids start (+ start length))))
   (max windows :key (fn [w] (len (set (zip w (cut w 1 None)))))))

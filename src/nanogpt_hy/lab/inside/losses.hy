@@ -7,13 +7,13 @@
          torch
          nanogpt-hy.course [draw-batch windows]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.data.corpus [Corpus read-corpus]
+         nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor rows-at-once
                                              token-losses]
          nanogpt-hy.lab.files [read-rows short]
          nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
-         nanogpt-hy.lab.sampler [in-eval-mode]
+         nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.inside.subject [subject])
 
 (setv MOST-METRICS 500,000,000      ; bytes of a metrics.jsonl
@@ -30,10 +30,6 @@
                                (< k (min (len corpus.train) (len corpus.val))))
                       k))
   (dfor  k orders  k (counting-loss corpus k)))
-
-(defn as-corpus [text tokenizer]
-  "a Corpus, or the name of a text file -> Corpus, in the tokenizer's ids."
-  (if (isinstance text Corpus) text (read-corpus (str text) :tokenizer tokenizer)))
 
 ;;; Along the context
 

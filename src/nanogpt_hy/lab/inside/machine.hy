@@ -8,6 +8,7 @@ next context: a Markov chain, of which everything can be computed. The idea is A
 (eval-when-compile
   (require hyrule [ncut unless]))
 (import  itertools [product]
+         math [log]
          numpy :as np
          torch
          torch.nn.functional :as F
@@ -19,13 +20,12 @@ next context: a Markov chain, of which everything can be computed. The idea is A
 
 (defn check-size [V T name]
   "RequestError where there are more contexts than can be computed with."
-  (setv largest 1)
-  (while (<= (** V (+ largest 1)) MOST-STATES)
-    (setv largest (+ largest 1)))
-  (when (> (* T (np.log2 (max V 1))) (np.log2 MOST-STATES))
+  (when (> (* T (log V)) (log MOST-STATES))
+    (setv largest (int (+ 1e-9 (/ (log MOST-STATES) (log V))))
+          way-out (if largest f"train one with --block-size {largest} or less, or " ""))
     (raise (RequestError (+ f"{name} has {V} tokens and block size {T}: {V}^{T} contexts are more "
-                            f"than the {MOST-STATES :,} that a machine may have: train one with "
-                            f"--block-size {largest} or less, or see --baby")))))
+                            f"than the {MOST-STATES :,} that a machine may have: {way-out}"
+                            "see --baby")))))
 
 (defn contexts-of [V T]
   "ints -> [(N t)]: for each length t from 1 to T all V^t contexts, in order."

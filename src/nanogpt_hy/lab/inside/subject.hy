@@ -7,7 +7,7 @@
          torch.nn :as nn
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.encoding [known-text]
-         nanogpt-hy.lab.sampler [in-eval-mode])
+         nanogpt-hy.lab.modes [in-eval-mode])
 
 (setv MARKS {"\n" "↵"  " " "␣"  "\t" "⇥"})      ; what has no shape of its own gets one
 

@@ -10,6 +10,7 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.chain-files [fits text-loss]
          nanogpt-hy.lab.data.markov [floor window-floor]
+         nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.processes [total])
 
@@ -33,7 +34,7 @@
   "Windows side by side, so that every token but the first is a target exactly once; or only one
   window in EVERY, evenly spread."
   (setv targets (- (len ids) 1)
-        starts (torch.arange 0 (- (+ targets 1) block-size) (* every block-size))
+        starts (torch.arange 0 (max 0 (- (+ targets 1) block-size)) (* every block-size))
         rest (% targets block-size))
   (for [some (.split starts (rows-at-once block-size))]
     (when (len some)
@@ -104,15 +105,13 @@
 (defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"] [group ALONE]]
   "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as
   independent of each other. The processes of GROUP share the work."
-  (setv training model.training
-        [summed tokens means] [0 0 []])
-  (.eval model)
-  (for [round (rounds batches group.size)]
-    (setv [here windows-here] (judged model round group device)
-          summed (+ summed here)
-          tokens (+ tokens (sum (gfor  [_ y] round  (.numel y)))))
-    (.append means windows-here))
-  (.train model training)
+  (setv [summed tokens means] [0 0 []])
+  (with [_ (in-eval-mode model)]
+    (for [round (rounds batches group.size)]
+      (setv [here windows-here] (judged model round group device)
+            summed (+ summed here)
+            tokens (+ tokens (sum (gfor  [_ y] round  (.numel y)))))
+      (.append means windows-here)))
   (setv summed (total group summed)
         means (total group (torch.cat means)))
   [(.item (/ summed tokens))

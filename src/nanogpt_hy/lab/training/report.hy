@@ -68,7 +68,7 @@
 
 (defn threads [run]
   "How many threads compute, in words, where that is known."
-  (setv n (threads-for run.config))
+  (setv n (if run.workers run.workers.threads (threads-for run.config)))
   (cond
     (!= run.device.type "cpu") ""
     (= n 1) "1 thread, "

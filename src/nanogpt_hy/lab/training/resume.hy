@@ -11,7 +11,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.config [check-keys GPTConfig option-name read-config TrainConfig]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
-         nanogpt-hy.lab.data.corpus [marks-of read-corpus]
+         nanogpt-hy.lab.data.corpus [as-corpus Corpus marks-of]
          nanogpt-hy.lab.files [short write-atomic]
          nanogpt-hy.lab.training.processes [here]
          nanogpt-hy.lab.training.session [preset-of write-config]
@@ -31,9 +31,9 @@ A run goes on with the text, the model and the draws that it was begun with; the
 
 (defn check-same-text [text folder data]
   "RequestError if TEXT is not the one that the run in FOLDER was trained on, as its DATA say."
-  (setv [path sha256 characters] (if (isinstance text str)
-                                   [text #* (marks-of text)]
-                                   [text.path text.sha256 text.characters]))
+  (setv [path sha256 characters] (if (isinstance text Corpus)
+                                   [text.path text.sha256 text.characters]
+                                   [text #* (marks-of text)]))
   (when (!= sha256 (.get data "sha256"))
     (raise (RequestError
       (+ f"cannot resume with another text: {folder} was trained on {(.get data "path")} "
@@ -103,11 +103,8 @@ A run goes on with the text, the model and the draws that it was begun with; the
   (check-same (| (if stage {"stage" stage} {}) (dfor  k asked  :if (in k fixed)  k (get asked k)))
               {"stage" begun  #** (asdict train)  #** (asdict config)})
   (setv train (replace train #** (dfor  [k v] (.items asked)  :if (in k (asdict train))  k v))
-        corpus (if (isinstance text str)
-                 (read-corpus text :tokenizer (tokenizer-from (get meta "tokenizer")
-                                                    :vocab-size config.vocab-size
-                                                    :source f"{path}"))
-                 text)
+        corpus (as-corpus text (tokenizer-from (get meta "tokenizer")
+                                  :vocab-size config.vocab-size  :source f"{path}"))
         run (Run corpus config train :stage begun :folder folder))
   (try
     (check-moments run tensors (get meta "step"))

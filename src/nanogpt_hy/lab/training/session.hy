@@ -12,7 +12,7 @@
          nanogpt-hy.fast [parameters-count]
          nanogpt-hy.ladder [find-stage]
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights]
-         nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
@@ -57,7 +57,7 @@
                [folder None] #** options]
   "A Run on TEXT, a file's name or a Corpus: the defaults, overlaid by the preset, SETTINGS (as a
   config file has them) and OPTIONS."
-  (setv corpus (if (isinstance text str) (read-corpus text :tokenizer tokenizer) text)
+  (setv corpus (as-corpus text tokenizer)
         asked (| settings (check-keys "the request" options))
         [name _] (chosen-preset corpus preset-name asked)
         stage (or stage (default-stage name))
@@ -120,7 +120,7 @@
   "A new Run on TEXT, a file's name or a Corpus, that starts from the weights of CHECKPOINT, a file
   or a Trained model: fine-tuning."
   (setv trained (if (isinstance checkpoint Trained) checkpoint (open-model checkpoint))
-        corpus (if (isinstance text str) (read-corpus text :tokenizer trained.tokenizer) text)
+        corpus (as-corpus text trained.tokenizer)
         stage (get trained.meta "stage")
         asked (| settings (check-keys "the request" options))
         [name _] (chosen-preset corpus preset-name asked))

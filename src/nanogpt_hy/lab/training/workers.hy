@@ -39,6 +39,7 @@ hand is cut into parts that its cache can hold."
           ;; What else is done in a step keeps to one share of the threads too: OpenMP's go on
           ;; spinning for a while when there is nothing to do, and that in a worker's place.
           self.threads-each (// threads count)
+          self.threads      (* count self.threads-each)
           self.others       (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
           self.models       [model #* (lfor  [m _] self.others  m)]
           self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
