@@ -244,6 +244,21 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
   (assert (= (get found "bits_per_character") (pytest.approx (/ loss (log 2)))))
   (assert (< 0 (get found "floor") loss)))
 
+(defn test-eval-of-bytes [ask]
+  "Characters have as many bytes as they like, and the bits are those of a character."
+  (with [file (open "umlauts.txt" "w" :encoding "utf-8")]
+    (.write file (* "äöü, ab\n" 60)))
+  (assert (= 0 (. (ask "train" "umlauts.txt" "--tokenizer" "byte" "--out" "bytes" #* (quick)) code)))
+  (setv found (json.loads (out-of ask "eval" "--json" "--ckpt" "bytes")))
+  (assert (= (get found "tokens") 66))
+  (assert (= (get found "bits_per_character")
+             (pytest.approx (* (get found "loss") (/ 66 48 (log 2)))))))
+
+(defn test-windows-in-words []
+  (assert (= (commands.window-line {"exact" 1.0  "half" 1.5  "error" 0.25  "tokens" 1000})
+             (+ "windows     1.0000 past the context, 1.5000 with --window half: +0.5000 "
+                "(standard error 0.2500), over 1,000 tokens"))))
+
 (defn test-eval-of-windows [ask]
   (setv line (get (.splitlines (out-of ask "eval" "--windows")) -1)
         found (get (json.loads (out-of ask "eval" "--windows" "--json")) "windows"))

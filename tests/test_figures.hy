@@ -90,6 +90,43 @@
   (setv [true model #* _] (. (figure-of (get kinds 7)) axes))
   (assert (= (axis-labels true.xaxis) (axis-labels model.yaxis) ["↵" "a" "b"])))
 
+(defn axes-of [data]
+  (. (figure-of data) axes))
+
+(defn widths [axes]
+  "The lengths of its bars that lie."
+  (lfor  bar axes.patches  (float (.get-width bar))))
+
+(defn table-of [axes]
+  "The numbers of its squares."
+  (.tolist (.get-array (get axes.images 0))))
+
+(defn test-pictures-show-the-numbers [kinds]
+  (setv [attention next positions loss embeddings _ _ chain counted] kinds)
+  (setv rows (lfor  layer (get attention "layers")  head (get layer "heads")  (get head "weights")))
+  (for [[axes weights] (zip (axes-of attention) rows)]
+    (assert (= (table-of axes) weights)))
+  (setv order (sorted (range (len (get next "before")))
+                      :key (fn [i] (- (get next "before" i)))))
+  (assert (= (widths (get (axes-of next) 0))
+             (lfor  key ["before" "after"]  i order  (get next key i))))
+  (setv curves (get (. (get (axes-of positions) 0) containers) 0 0))
+  (assert (= (list (.get-ydata curves)) (get positions "loss")))
+  (assert (= (lfor  line (cut (. (get (axes-of loss) 0) lines) 2)  (list (.get-ydata line)))
+             [(get loss "train") (get loss "val")]))
+  (assert (= (table-of (get (axes-of embeddings) 1)) (get embeddings "groups" 0 "cosines")))
+  (setv [true model below _] (cut (axes-of chain) 4)
+        rows (get chain "transitions"))
+  (for [[axes key] [[true "true"] [model "model"]]]
+    (assert (= (table-of axes) (lfor  row (get rows key)  (or row [0 0 0])))))
+  (assert (= (widths below)
+             (cut (sorted (gfor  c (get chain "contexts")  (* (get c "weight") (get c "kl")))
+                          :reverse True)
+                  12)))
+  (setv bars (get (axes-of counted) 3))
+  (assert (= (lfor  bar bars.patches  (float (.get-height bar)))
+             (list (.values (get counted "counting"))))))
+
 (defn test-show-draws-data [kinds capsys]
   (show (get kinds 5))
   (assert (in "entropy rate" (. (capsys.readouterr) out))))
