@@ -79,7 +79,7 @@
           #((.encode (+ AB "line_length = 0")) "line length is 0")
           #((.encode (+ AB "line_length = \"8\"")) "line length is '8'")
           #((.encode (+ AB "line_length = 1_000_000_000")) "use at most 500000")
-          #((+ (.encode AB) b"line_length = 0x1" (* b"0" 10,000)) "4300 digits")
+          #((+ (.encode AB) b"line_length = 0x1" (* b"0" 10,000)) "thousands of digits")
           #((+ b"#" (* b"x" 20,000,000)) "more than 20,000,000 bytes")])]
     test-files-that-are-no-chain [tmp-path content words]
   (setv path (/ tmp-path "x.toml"))

@@ -98,7 +98,7 @@
           #({"options" {"block_size" 100,000}}      "use --block-size")
           #({"options" {"n_embd" 9  "n_head" 2}}    "not divisible")
           #({"preset_name" "lectur"}                "did you mean lecture")
-          #({"png" "out.pdf"}                       "neither .png nor .svg")
+          #({"png" "out.pdf"}                       "does not end in .png")
           #({"png" "out.svg"}                       "does not end in .png")])]
     test-wrong-requests-cost-no-work [request- words ab tmp-path]
   (with [error (pytest.raises RequestError)]

@@ -38,16 +38,15 @@ from the ids to the gradients."
 
 (defn norm [layer x]
   "(B T C) -> (B T C)"
-  (setv how [layer.normalized-shape layer.weight layer.bias]
-        [y mean rstd] (torch.native-layer-norm x #* how layer.eps)
-        biased (is-not layer.bias None))
+  (setv [shape weight bias] [layer.normalized-shape layer.weight layer.bias]
+        [y mean rstd] (torch.native-layer-norm x shape weight bias layer.eps)
+        biased (is-not bias None))
   (defn back [dy]
-    (setv [shape #* weights] how
-          [dx dweight dbias] (aten.native-layer-norm-backward dy x shape mean rstd #* weights
+    (setv [dx dweight dbias] (aten.native-layer-norm-backward dy x shape mean rstd weight bias
                                                               [True True biased]))
-    (.add_ layer.weight.grad dweight)
+    (.add_ weight.grad dweight)
     (when biased
-      (.add_ layer.bias.grad dbias))
+      (.add_ bias.grad dbias))
     dx)
   [y back])
 

@@ -31,7 +31,7 @@ line's options are made from these two classes. A preset is a value; a variation
   (+ "--" (.replace name "_" "-")))
 
 (defn isfinite [x]
-  "Whether X is neither infinite nor nan. Whole numbers never are, however large."
+  "Whether X is neither infinite nor nan. A whole number is finite, however large."
   (< (- inf) x inf))
 
 (defn shown [value [words str]]
@@ -188,15 +188,18 @@ line's options are made from these two classes. A preset is a value; a variation
                          (if (isinstance k str) k (kind-name k))))
     (.get {int "a whole number"  float "a number"  bool "true or false"  str "a string"} kind)))
 
+(defn check-kind [source name value kind]
+  "RequestError if the VALUE that SOURCE has for NAME may not stand in a field of type KIND."
+  (when (not (of-kind value kind))
+    (raise (RequestError
+      f"{source} has {name} = {(shown value repr)}: it has to be {(kind-name kind)}"))))
+
 (defn check-keys [source values]
   "VALUES, which came from SOURCE, if they name hyperparameters and are of their kinds."
   (for [[name value] (.items values)]
     (when (not-in name FIELDS)
       (raise (RequestError f"{source} has the unknown key {name}: {(nearest name FIELDS)}")))
-    (setv kind (. FIELDS [name] type))
-    (when (not (of-kind value kind))
-      (raise (RequestError
-        f"{source} has {name} = {(shown value repr)}: it has to be {(kind-name kind)}"))))
+    (check-kind source name value (. FIELDS [name] type)))
   values)
 
 (defn configs [vocab-size #* layers]
@@ -213,9 +216,10 @@ line's options are made from these two classes. A preset is a value; a variation
   "A CLS out of a dict that came from SOURCE and may hold anything."
   (setv known (dfor  f (fields cls)  f.name f.type))
   (for [[name value] (.items values)]
-    (when (not (and (in name known) (of-kind value (get known name))))
-      (raise (RequestError (+ f"{source} has the setting {name} = {(shown value repr)}, "
-                              "which this version does not know: update nanogpt-hy")))))
+    (when (not-in name known)
+      (raise (RequestError (+ f"{source} has the setting {(shown name)}, which this version does "
+                              "not know: update nanogpt-hy"))))
+    (check-kind source name value (get known name)))
   (cls #** values))
 
 (defn preset [name]

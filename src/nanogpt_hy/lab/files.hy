@@ -96,6 +96,21 @@ one or the new one, also after a kill -9 or a power cut."
     (raise (RequestError (+ f"{path} is there already: name another file, remove it first, "
                             "or replace it with --force")))))
 
+(defn check-pictures [files]
+  "{kind: file name or None} -> None: RequestError where a picture's name does not end in its kind."
+  (for [kind ["png" "svg"]]
+    (setv name (.get files kind))
+    (when (and name (!= (.lower (. (Path name) suffix)) f".{kind}"))
+      (raise (RequestError f"--{kind} {name} does not end in .{kind}: name a file that does")))))
+
+(defn make-folder [path]
+  "Path -> None: there is this folder now; WorkError where the system refuses."
+  (try
+    (.mkdir path :parents True :exist-ok True)
+    (except [e OSError]
+      (raise (WorkError f"cannot make the folder {path} ({(or e.strerror e)}): choose another name")
+             :from e))))
+
 (defn written-at [path]
   "file name -> seconds: when it was last written, 0 where it is gone meanwhile."
   (try (. (os.stat path) st-mtime)

@@ -22,11 +22,12 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
          sys
          torch
          nanogpt-hy.config [GPTConfig nearest]
-         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.checkpoints.checkpoint [read-meta save-checkpoint]
          nanogpt-hy.lab.data.markov [ab-chain marginals]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
+         nanogpt-hy.lab.files [make-folder]
          nanogpt-hy.lab.checkpoints.trained [Trained])
 
 (setv SURE  30       ; a score that settles it: one of 0 gets e^-30 of its weight, 1e-13
@@ -286,11 +287,7 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
   (setv made (handmade name #** options)
         path (/ (Path (or folder f"runs/handmade-{name}")) "best.safetensors"))
   (check-free path)
-  (try
-    (.mkdir path.parent :parents True :exist-ok True)
-    (except [e OSError]
-      (raise (WorkError (+ f"cannot make the folder {path.parent} ({(or e.strerror e)}): "
-                           "use another --out")) :from e)))
+  (make-folder path.parent)
   (save-checkpoint path
                    (dfor  [k t] (.items (.state-dict made.model))  f"model.{k}" t)
                    made.meta)

@@ -8,7 +8,8 @@
 (import  numpy :as np
          nanogpt-hy.errors [RequestError])
 
-(setv COUNTED 2,000,000)        ; tokens of a part that are looked at
+(setv COUNTED 2,000,000         ; tokens of a part that are looked at
+      HIGHEST 3)                ; order of the models that others are measured against
 
 (defn count-loss [train-ids ids vocab-size order * [smoothing 0.1]]
   "(N) (M) ids -> nats per token: the loss on `ids` of counting what followed `order` tokens.
@@ -28,6 +29,14 @@
   in the first COUNTED tokens of each: a long text is not read just to say this."
   (count-loss #* (gfor  ids [corpus.train corpus.val]  (np.asarray (cut ids COUNTED)))
               corpus.tokenizer.vocab-size order))
+
+(defn counting-losses [corpus]
+  "Corpus -> {order: nats per token}: `counting-loss` of each order up to HIGHEST that this text and
+  its vocabulary let be counted."
+  (dfor  order (range (+ HIGHEST 1))
+         :if (and (countable corpus.tokenizer.vocab-size order)
+                  (< order (min (len corpus.train) (len corpus.val))))
+         order (counting-loss corpus order)))
 
 (defn grams [ids vocab-size order]
   "(N) -> (N - order): each run of order + 1 tokens as one number: context times V plus the last."
@@ -50,9 +59,13 @@
         place          (np.minimum (np.searchsorted values asked) (- (len values) 1)))
   (np.where (= (get values place) asked) (get times place) 0))
 
+(defn countable [vocab-size order]
+  "ints -> bool: whether all contexts of this order, with what follows, are numbers of 63 bits."
+  (and (>= order 0) (<= (** vocab-size (+ order 1)) (** 2 63))))
+
 (defn check-counting [vocab-size order smoothing]
   "ints, a float -> None: an order whose contexts can be numbered, and a smoothing that adds."
-  (unless (and (>= order 0) (<= (** vocab-size (+ order 1)) (** 2 63)))
+  (unless (countable vocab-size order)
     (raise (RequestError (+ f"order {order} with a vocabulary of {vocab-size} cannot be counted in "
                             "63 bits: use an order from 0 to 3"))))
   (unless (>= smoothing 0)

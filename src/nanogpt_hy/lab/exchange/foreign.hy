@@ -9,10 +9,10 @@ and only plain tensors of finite floats are taken."
          pathlib [Path]
          torch
          nanogpt-hy.config [GPTConfig read-config]
-         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.checkpoints.checkpoint [check-shapes model-shapes save-checkpoint]
-         nanogpt-hy.lab.files [short write-atomic]
+         nanogpt-hy.lab.files [make-folder short write-atomic]
          nanogpt-hy.lab.checkpoints.header [refuse]
          nanogpt-hy.lab.checkpoints.metadata [sizes-problem])
 
@@ -74,11 +74,7 @@ and only plain tensors of finite floats are taken."
   (when (or (> ids c.vocab-size) (and (= (get state "kind") "char") (!= ids c.vocab-size)))
     (refuse source f"has {c.vocab-size} tokens, and the tokenizer {ids}"
             "name the one that it was trained with (--tokenizer, --text)"))
-  (try
-    (.mkdir path.parent :parents True :exist-ok True)
-    (except [e OSError]
-      (raise (WorkError f"cannot make {path.parent} ({(or e.strerror e)}): choose another name")
-             :from e)))
+  (make-folder path.parent)
   (save-checkpoint path (dfor [name t] (.items tensors) f"model.{name}" t)
                    {"stage" "fast"  "config" (asdict c)  "tokenizer" state  "step" step
                     "losses" (if (is loss None) {} {"best" loss})
@@ -91,10 +87,7 @@ and only plain tensors of finite floats are taken."
   (setv out (Path out))
   (when (and (.exists out) (not (and (.is-dir out) (not (any (.iterdir out))))))
     (raise (RequestError f"{out} is there already: choose another name, or empty it first")))
-  (try
-    (.mkdir out :parents True :exist-ok True)
-    (except [e OSError]
-      (raise (WorkError f"cannot make {out} ({(or e.strerror e)}): choose another name") :from e)))
+  (make-folder out)
   (for [[name data] (.items files)]
     (write-atomic (/ out name) data))
   (lfor name files f"wrote {(/ out name)}"))

@@ -13,7 +13,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
          nanogpt-hy.lab.inside.baby [baby-gpt CONFIG TEXT]
          nanogpt-hy.lab.data.chain-files [read-chain]
          nanogpt-hy.lab.commands [judged-text]
-         nanogpt-hy.lab.files [write-atomic]
+         nanogpt-hy.lab.files [check-pictures write-atomic]
          nanogpt-hy.lab.inside.losses [loss-by-position loss-curve]
          nanogpt-hy.lab.inside.machine [dot machine]
          nanogpt-hy.lab.inside.outlook [embeddings next-characters]
@@ -50,14 +50,6 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
     (unless (or (in what kinds) (in "html" given))
       (raise (RequestError (+ f"--{(.replace name "_" "-")} has no meaning for inspect {what}: it "
                               f"belongs to inspect {(.join " or " kinds)}"))))))
-
-(defn check-names [files]
-  "{suffix: file name or None} -> None: names that say what they are."
-  (for [suffix ["png" "svg"]]
-    (setv name (.get files suffix))
-    (when (and name (!= (.lower (. (Path name) suffix)) f".{suffix}"))
-      (raise (RequestError
-        f"--{suffix} {name} does not end in .{suffix}: name a file that does")))))
 
 ;;; Finding out
 
@@ -164,7 +156,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
                               "only --html has room for all"))))
     (setv what "attention"))
   (check-options what [#* request #* files])
-  (check-names files)
+  (check-pictures files)
   (setv trained (opened ckpt baby))
   (when baby
     (.setdefault request "prompt" (cut TEXT CONFIG.block-size)))

@@ -8,7 +8,7 @@
          nanogpt-hy.course [draw-batch windows]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [as-corpus]
-         nanogpt-hy.lab.data.counting [counting-loss]
+         nanogpt-hy.lab.data.counting [counting-losses]
          nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor rows-at-once
                                              token-losses]
          nanogpt-hy.lab.files [read-rows short]
@@ -16,20 +16,7 @@
          nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.inside.subject [subject])
 
-(setv MOST-METRICS 500,000,000      ; bytes of a metrics.jsonl
-      HIGHEST      3)               ; order of the counting models
-
-;;; What others lose on the same text
-
-(defn counting-losses [corpus]
-  "Corpus -> {order: nats per token}: counting models' losses on the validation part, learned from
-  the training part."
-  (setv V corpus.tokenizer.vocab-size
-        orders (gfor  k (range (+ HIGHEST 1))
-                      :if (and (<= (** V (+ k 1)) (** 2 63))
-                               (< k (min (len corpus.train) (len corpus.val))))
-                      k))
-  (dfor  k orders  k (counting-loss corpus k)))
+(setv MOST-METRICS 500,000,000)      ; bytes of a metrics.jsonl
 
 ;;; Along the context
 

@@ -14,9 +14,8 @@ floor."
          torch.nn.functional :as F
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [as-corpus]
-         nanogpt-hy.lab.data.counting [COUNTED]
+         nanogpt-hy.lab.data.counting [COUNTED counting-losses]
          nanogpt-hy.lab.data.encoding [known-text]
-         nanogpt-hy.lab.inside.losses [counting-losses]
          nanogpt-hy.lab.data.markov [draw-lines entropy floors-by-position next-probabilities]
          nanogpt-hy.lab.inside.subject [label logits-of shown subject]
          nanogpt-hy.lab.training.evaluation [rows-at-once])

@@ -15,14 +15,14 @@ one operation for each group of weights and not one for each weight."
          (.view part w.shape)))
 
 (defn flat-numbers [weights]
-  "Move WEIGHTS into one tensor (N), of which they are views from now on; it."
+  "-> (N): the tensor into which WEIGHTS are moved; from now on they are views of it."
   (setv flat (torch.cat (lfor  w weights  (.flatten w.data))))
   (for [[w part] (zip weights (views-in flat weights))]
     (setv w.data part))
   flat)
 
 (defn flat-gradients [weights]
-  "One tensor (N) of zeros, in which each of WEIGHTS has its .grad from now on."
+  "-> (N): a tensor of zeros, in which each of WEIGHTS has its .grad from now on."
   (setv flat (torch.zeros (sum (gfor  w weights  (.numel w)))))
   (for [[w part] (zip weights (views-in flat weights))]
     (setv w.grad part))

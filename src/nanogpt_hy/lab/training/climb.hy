@@ -20,7 +20,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.fast [parameters-count]
          nanogpt-hy.ladder [find-stage STAGES]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
-         nanogpt-hy.lab.files [read-rows]
+         nanogpt-hy.lab.files [check-pictures read-rows]
          nanogpt-hy.lab.training.comparison [draw-comparison print-comparison summary]
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
          nanogpt-hy.lab.training.report [clock console]
@@ -188,20 +188,10 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   "runs/ladder-NAME, where NAME is the text's."
   (/ (Path RUNS) (+ "ladder-" (name-of text))))
 
-(defn asked-pictures [png svg]
-  "-> the file names that are not None; RequestError, before any work, if one has another suffix."
-  (setv asked (lfor  [kind path] [["png" png] ["svg" svg]]  :if path  [kind path]))
-  (when asked
-    (import nanogpt-hy.lab.pictures.plots [picture-format])
-    (for [[kind path] asked]
-      (when (!= (picture-format path) kind)
-        (raise (RequestError f"--{kind} {path} does not end in .{kind}: name a file that does")))))
-  (lfor  [_ path] asked  path))
-
 (defn ladder [text * [seeds 3] [max-steps None] [stages None] [preset-name None] [config None]
               [tokenizer None] [out None] [as-json False] [png None] [svg None] [options {}]]
   "`nanogpt-hy ladder`: train and compare the stages on the file TEXT; -> exit code."
-  (setv pictures (asked-pictures png svg))
+  (check-pictures {"png" png  "svg" svg})
   (when (and max-steps (in "max_iters" options))
     (raise (RequestError "--steps and --max-iters say the same: give one of them")))
   (setv names (chosen-stages stages)
@@ -220,7 +210,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (if as-json
     (print (json.dumps found :indent 2))
     (print-comparison found (Console :highlight False :width (if (.isatty sys.stdout) None 80))))
-  (for [picture pictures]
+  (for [picture [png svg]  :if picture]
     (import nanogpt-hy.lab.pictures.plots [save-figure])
     (save-figure (draw-comparison found) picture)
     (.print (console) f"wrote {picture}" :markup False))

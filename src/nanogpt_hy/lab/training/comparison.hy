@@ -4,11 +4,9 @@
          statistics [mean stdev]
          rich.table [Table]
          nanogpt-hy.ladder [STAGES]
-         nanogpt-hy.lab.data.counting [counting-loss]
+         nanogpt-hy.lab.data.counting [counting-losses HIGHEST]
          nanogpt-hy.lab.data.markov [floor]
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor])
-
-(setv ORDERS (range 4))      ; of the counting models
 
 ;;; As data
 
@@ -30,15 +28,12 @@
 
 (defn yardsticks [corpus block-size]
   "-> losses of counting models and exact floors: what the stages can be measured against."
-  (setv size corpus.tokenizer.vocab-size
-        short (min (len corpus.train) (len corpus.val))
-        lowest (loss-floor corpus block-size))
-  {"counting" (lfor  order ORDERS
-                     :if (and (< order short) (< (** size (+ order 1)) (** 2 63)))
-                     {"order" order  "loss" (counting-loss corpus order)})
+  (setv lowest (loss-floor corpus block-size))
+  {"counting" (lfor  [order loss] (.items (counting-losses corpus))  {"order" order  "loss" loss})
    "floors" (if (is lowest None)
               []
-              (+ (lfor  seen ORDERS  {"tokens" seen  "loss" (floor corpus.chain :context seen)})
+              (+ (lfor  seen (range (+ HIGHEST 1))
+                        {"tokens" seen  "loss" (floor corpus.chain :context seen)})
                  [{"tokens" None  "loss" lowest}]))
    "chain" (floor-here corpus block-size)})
 

@@ -44,12 +44,10 @@
                    f"{(if run.compiled "compiled" "not compiled")} ({run.compile-reason})")]
       #* (processes run)
       ["guessing" (+ f"loses {(get marks "guessing") :.4f} nats per token, "
-                     f"ln {corpus.tokenizer.vocab-size}")]]
-     (if (get marks "bigram counts")
-       [["counting" (+ f"pairs of tokens loses {(get marks "bigram counts") :.4f}"
-                       (if (> (len corpus.train) COUNTED)
-                         f", counted in the first {COUNTED :,}" ""))]]
-       [])
+                     f"ln {corpus.tokenizer.vocab-size}")]
+      ["counting" (+ f"pairs of tokens loses {(get marks "bigram counts") :.4f}"
+                     (if (> (len corpus.train) COUNTED)
+                       f", counted in the first {COUNTED :,}" ""))]]
      (if (is (get marks "floor") None)
        []
        [["floor" (+ f"{(get marks "floor") :.4f} is what the text's chain leaves to chance"

@@ -1,7 +1,9 @@
-"The long run: the course's train-step in a loop, with all that makes it safe to leave alone.
+"The long run: a training step in a loop, with all that makes it safe to leave alone. The step is
+the course's, or in the same three lines that of workers.hy.
 
 A Run can be driven from a REPL, a few steps at a time, and looked at in between:
 
+  (import nanogpt-hy.lab.training.session [begin new-run])
   (setv run (new-run \"data/ab.txt\" :max-iters 500))
   (steps run 100)
   (evaluate run)
@@ -229,8 +231,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                    :generator (get run.generators "evaluation"))))
 
 (defn evaluate [run]
-  "-> the losses of both parts in nats per token, as metrics.jsonl has them. Changes nothing that is
-  trained."
+  "-> the losses of both parts in nats per token, as metrics.jsonl has them. The training goes on as
+  if it had not been asked, but for --draws published, whose one generator draws batches too."
   (setv started (perf-counter))
   (with [_ (at-work run)]
     (defn loss-on [ids]
