@@ -126,13 +126,16 @@ it, one sample at a time or many; and what --window half shows the model."
 (defn torchs-adamw [model]
   (torch.optim.AdamW (.parameters model) :lr 0.1))
 
-(defn trainers-adamw [model]
-  "With all weights in one tensor."
-  (setv descent (Descent model (TrainConfig) :flat True))
+(defn trainers-adamw [model [flat False]]
+  (setv descent (Descent model (TrainConfig) :flat flat))
   (.set-rate descent 0.1)
   descent.adamw)
 
-(defn [(pytest.mark.parametrize "optimizer" [torchs-adamw trainers-adamw])]
+(defn flat-adamw [model]
+  "With all weights in one tensor."
+  (trainers-adamw model :flat True))
+
+(defn [(pytest.mark.parametrize "optimizer" [torchs-adamw trainers-adamw flat-adamw])]
       test-another-model-and-changed-weights-are-noticed [optimizer]
   "Whoever trains between two tokens gets what the trained model says."
   (setv model (sharp SMALL)

@@ -4,17 +4,24 @@
          pytest
          torch
          nanogpt-hy.config [configs preset]
-         nanogpt-hy.lab.training.compiling [choose-compile compile-lazily cpu-seconds]
+         nanogpt-hy.lab.training :as training
+         nanogpt-hy.lab.training.compiling [choose-compile compile-lazily Compiled seconds]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps])
 
-(setv CPU (torch.device "cpu"))
+(setv CPU (torch.device "cpu")
+      GPU (torch.device "cuda"))
 
 (defn sizes [#** options]
   (configs 65 (preset "shakespeare-cpu") options))
 
 (defn test-the-published-recipe-takes-about-a-minute []
-  (assert (< 50 (cpu-seconds #* (sizes)) 120)))
+  (assert (< 50 (seconds CPU #* (sizes)) 120)))
+
+(defn [(pytest.mark.parametrize #("name" "expected") [#("ab" False) #("shakespeare-gpu" True)])]
+      test-on-a-gpu-a-long-run-is-compiled [name expected monkeypatch]
+  (monkeypatch.setattr training.compiling "has_compiler" (fn [device] True))
+  (assert (= expected (get (choose-compile GPU #* (configs 65 (preset name))) 0))))
 
 (defn [(pytest.mark.parametrize #("options" "expected")
          [#({"max_iters" 2000} False)
@@ -39,15 +46,28 @@
   (defn failing [#* arguments #** options]
     (raise (torch._dynamo.exc.TorchDynamoException "no header\nand more")))
   (import torch._dynamo)
-  (monkeypatch.setattr torch "compile" (fn [function] failing))
+  (monkeypatch.setattr torch "compile" (fn [function #** how] failing))
   (setv double (compile-lazily (fn [x] (* 2 x))))
   (assert (= [6 8] [(double 3) (double 4)]))
   (setv said (. (capsys.readouterr) err))
   (assert (= (.count said "\n") 1))
   (assert (in "no header" said)))
 
+(defn test-batches-of-evaluation-do-not-loosen-the-training [monkeypatch]
+  "Their shapes differ, and what is compiled for any shape is slower."
+  (setv asked [])
+  (monkeypatch.setattr torch "compile" (fn [function #** how]
+                                         (fn [x]
+                                           (.append asked (.get how "dynamic"))
+                                           (function x))))
+  (setv model (Compiled (torch.nn.Linear 2 2)))
+  (model (torch.ones 3 2))
+  (with [_ (torch.no-grad)]
+    (model (torch.ones 4 2)))
+  (assert (= asked [False None])))
+
 (defn test-other-errors-are-not-the-compilers [monkeypatch]
-  (monkeypatch.setattr torch "compile" (fn [function] function))
+  (monkeypatch.setattr torch "compile" (fn [function #** how] function))
   (with [_ (pytest.raises ZeroDivisionError)]
     ((compile-lazily (fn [x] (/ x 0))) 1)))
 

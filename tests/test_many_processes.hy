@@ -92,20 +92,27 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
              {"options" {"shard" True  "gradient_accumulation_steps" 2  "eval_iters" 3}}
              {"options" {"shard" True}  "stage" "gpt"}
              {"options" {"dropout" 0.3}}]
+      ;; One process computes another gradient when compiled, so it is compared uncompiled.
+      COMPILED-CASES (lfor  shard [True False]
+                       {"options" {"compile" "on"  "shard" shard  "gradient_accumulation_steps" 2
+                                   "n_layer" 1  "max_iters" 4  "eval_interval" 4}})
       STAGE-CASES (lfor  name STAGES  {"options" {"max_iters" 2  "eval_interval" 2}  "stage" name}))
 
 (defn [(pytest.fixture :scope "module")] story [ab tmp-path-factory]
-  "CASES and STAGE-CASES trained by one process, two and three; and a run begun by one, gone on with
-  by three, each with a part of the model, then by two, then by one again."
+  "CASES trained by one process, two and three, the other cases by one and two; and a run begun by
+  one, gone on with by three, each with a part of the model, then by two, then by one again."
   (setv folder (.mktemp tmp-path-factory "story")
         runs (/ folder "runs")
         run (str (/ runs "relay"))
         last-file (/ runs "relay" "last.safetensors")
-        one (lfor  case [#* CASES #* STAGE-CASES]  (members.trained ab #** case))
+        all [#* CASES #* STAGE-CASES #* COMPILED-CASES]
+        one (lfor  case all
+              (members.trained ab (| (get case "options") {"compile" "off"})
+                               :stage (.get case "stage")))
         kept {})
   (members.trained ab {} :folder run)
   (for [[size options acts] [[3 {"max_iters" 40  "shard" True} CASES]
-                             [2 {"max_iters" 60  "shard" False} [#* CASES #* STAGE-CASES]]]]
+                             [2 {"max_iters" 60  "shard" False} all]]]
     (setv (get kept size) (acted size ab folder runs
                                  [#* acts {"options" options  "folder" run  "resume" True}])
           (get kept f"file of {size}") (load-checkpoint last-file)))
@@ -127,6 +134,11 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
   test-they-take-the-steps-of-one [story size case]
   (setv i (.index CASES case))
   (for [seen (get story size)]
+    (same (get seen "found" i) (get story "one" i))))
+
+(defn [slow (pytest.mark.parametrize "case" COMPILED-CASES :ids str)] test-compiled [story case]
+  (setv i (+ (len CASES) (len STAGE-CASES) (.index COMPILED-CASES case)))
+  (for [seen (get story 2)]
     (same (get seen "found" i) (get story "one" i))))
 
 (defn [slow (pytest.mark.parametrize "stage" STAGES)] test-every-stage [story stage]

@@ -85,6 +85,7 @@
                            ["NVIDIA H200" torch.float16 989e12]
                            ["NVIDIA A100-SXM4-40GB" torch.bfloat16 312e12]
                            ["NVIDIA A100 80GB PCIe" torch.bfloat16 312e12]
+                           ["NVIDIA A100-SXM4-80GB MIG 1g.10gb" torch.bfloat16 None]
                            ["NVIDIA A100-SXM4-40GB" torch.float32 None]
                            ["NVIDIA H100 PCIe" torch.bfloat16 None]
                            ["NVIDIA H200 NVL" torch.bfloat16 None]

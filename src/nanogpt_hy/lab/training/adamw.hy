@@ -89,6 +89,5 @@ one operation for each group of weights and not one for each weight."
                :fused True :amsgrad False :maximize False :eps 1e-8
                :beta1 (get self.betas 0) :beta2 (get self.betas 1)
                :lr (get group "lr") :weight-decay (get group "weight_decay"))))
-    ;; Where all lie in one tensor, it alone counts its changes; a KVCache asks each weight.
-    (when (is-not self.gradients None)
-      (increment-version self.weights))))
+    ;; The kernel does not count its changes; a KVCache asks each weight how many there were.
+    (increment-version self.weights)))

@@ -11,18 +11,25 @@
          nanogpt-hy.lab.training.device [NARROW])
 
 ;; On a CPU compiling takes 20 to 50 seconds. It saves a third of the time of a narrow model, and
-;; nothing of a wide one's, which goes into products of matrices.
-(setv LONG  60        ; seconds of computing, as estimated, from which on it is worth it
-      SPEED 1e11)     ; floating-point operations a second of a core or two, in wide layers
+;; nothing of a wide one's, which goes into products of matrices. The numbers for GPUs are guesses.
+(setv LONG       60             ; seconds of computing, as estimated, from which on it is worth it
+      SPEEDS     {"cpu" 1e11    ; floating-point operations a second, of wide layers: a core or two,
+                  "cuda" 4e13}  ; a GPU of a data centre in bfloat16
+      A-LAYER    5e-4           ; seconds it takes to start all that a GPU computes of one, there and
+                                ; back
+      MOST-FORMS 64)            ; of a compiled function, for models and batches of other sizes
 
-(defn cpu-seconds [config train]
-  "About how long a run computes on a CPU, if its layers are wide: six operations for each weight
-  and token."
+(defn seconds [device config train]
+  "About how long a run computes: six operations for each weight and token, if its layers are wide;
+  and on a GPU no less than it takes to start so many small ones."
   (setv weights (+ (* 12 config.n-layer (** config.n-embd 2))
                    (* config.vocab-size config.n-embd))
-        tokens  (* train.batch-size train.gradient-accumulation-steps config.block-size
-                   train.max-iters))
-  (/ (* 6 weights tokens) SPEED))
+        batches (* train.gradient-accumulation-steps train.max-iters)
+        work    (/ (* 6 weights train.batch-size config.block-size batches)
+                   (get SPEEDS device.type)))
+  (if (= device.type "cuda")
+    (max work (* A-LAYER config.n-layer batches))
+    work))
 
 (defn has-compiler [device]
   "Whether torch can compile for DEVICE: for a GPU by triton, which needs a C compiler itself."
@@ -41,38 +48,44 @@
     (= train.compile "on")  (if (has-compiler device)
                               [True "asked for"]
                               [False "asked for, but no compiler was found"])
-    (= device.type "cuda")  (if (has-compiler device)
-                              [True "a GPU and a compiler are there"]
-                              [False "no compiler was found"])
-    (< (cpu-seconds config train) LONG)
+    (not-in device.type SPEEDS)
+                            [False "only for CPUs and CUDA GPUs"]
+    (< (seconds device config train) LONG)
                             [False "takes longer than it saves in a run as short as this"]
+    (= device.type "cuda")  (if (has-compiler device)
+                              [True "a long run on a GPU"]
+                              [False "no compiler was found"])
     (> config.n-embd NARROW)
                             [False "saves nothing of wide layers on a CPU"]
     config.dropout          [False "does not pay with dropout on a CPU"]
     (has-compiler device)   [True "a long run of narrow layers"]
     True                    [False "no compiler was found"]))
 
-(defn compile-lazily [function]
-  "FUNCTION, compiled at its first call. Where that fails it serves as it is, after a line on
-  stderr."
-  (setv now (torch.compile function))
+(defn compile-lazily [function [exactly (fn [] True)]]
+  "FUNCTION, compiled at its first call: for just the shapes that it meets while (EXACTLY) is true,
+  else once for all shapes. Where that fails it serves as it is, after a line on stderr."
+  (setv forms {True  (torch.compile function :dynamic False)
+               False (torch.compile function)})
+  ;; Runs of other sizes are other forms of the same few functions.
+  (setv torch._dynamo.config.recompile-limit MOST-FORMS)
   (defn call [#* arguments #** options]
-    (nonlocal now)
+    (nonlocal forms)
     (try
-      (now #* arguments #** options)
+      ((get forms (exactly)) #* arguments #** options)
       (except [e Exception]
         (unless (.startswith (. (type e) __module__) #("torch._dynamo" "torch._inductor"))
           (raise))
         (setv why (short (get (.splitlines (or (str e) "no reason given")) 0)))
         (print f"nanogpt-hy: compiling failed ({why}): going on without it, as with --compile off"
                :file sys.stderr)
-        (setv now function)
-        (now #* arguments #** options))))
+        (setv forms {True function  False function})
+        (function #* arguments #** options))))
   call)
 
 (deflayer Compiled [model]
-  "(B T) -> (B T V): MODEL, compiled."
+  "(B T) -> (B T V): MODEL, compiled. Batches of training are all alike, those of evaluation are not;
+  what serves both would make a step slower."
   [model model
-   call  (compile-lazily model)]
+   call  (compile-lazily model torch.is-grad-enabled)]
   (forward [self ids]
     (self.call ids)))

@@ -55,6 +55,13 @@
         f"--device {name} is not there: this machine has {(.join ", " here)}") :from None)))
   device)
 
+(defn sent [tensor device]
+  "TENSOR, which is on the CPU, on DEVICE. Nobody waits for a GPU that is still busy: the memory is
+  pinned, the copy asynchronous."
+  (if (= device.type "cuda")
+    (.to (.pin-memory tensor) device :non-blocking True)
+    (.to tensor device)))
+
 (defn choose-dtype [name device]
   "auto, float32, bfloat16 or float16 -> torch.dtype, reason."
   (cond

@@ -11,6 +11,7 @@
          nanogpt-hy.lab.data.chain-files [fits text-loss]
          nanogpt-hy.lab.data.markov [floor window-floor]
          nanogpt-hy.lab.modes [in-eval-mode]
+         nanogpt-hy.lab.training.device [sent]
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.processes [total])
 
@@ -97,12 +98,12 @@
   ;; A model in parts computes only if all take part: who has no batch repeats the first.
   (setv mine (< group.rank (len round))
         [x y] (get round (if mine group.rank 0))
-        losses (* mine (token-losses model (.to x device) (.to y device))))      ; (B T)
+        losses (* mine (token-losses model (sent x device) (sent y device))))      ; (B T)
   [(.sum losses :dtype (finest losses.device))
    (torch.cat (lfor  [i [_ y]] (enumerate round)
                 (if (= i group.rank) (.mean losses :dim 1) (.new-zeros losses (len y)))))])
 
-(defn [(torch.no-grad)] mean-loss [model batches * [device "cpu"] [group ALONE]]
+(defn [(torch.no-grad)] mean-loss [model batches * [device (torch.device "cpu")] [group ALONE]]
   "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as
   independent of each other. The processes of GROUP share the work."
   (setv [summed tokens means] [0 0 []])

@@ -39,10 +39,12 @@ one comes, what a single process would have: whole tensors under the model's own
 
 ;; One model in all processes
 
-(deflayer Together [model batches]
-  "(B T) -> (B T V): what MODEL, which all processes have, makes of this one's rows. Gradients are
-  averaged after the last of the BATCHES of a step; to do so after each would only take longer."
+(deflayer Together [model shared batches]
+  "(B T) -> (B T V): what MODEL, which all processes have, makes of this one's rows. SHARED, which
+  is MODEL or in it, averages gradients: after the last of the BATCHES of a step, for to do so after
+  each would only take longer."
   [model   model
+   shared  shared
    batches batches
    seen    0]
   (forward [self ids]
@@ -50,10 +52,10 @@ one comes, what a single process would have: whole tensors under the model's own
       (return (self.model ids)))
     (setv self.seen (% (+ self.seen 1) self.batches)
           last      (= self.seen 0))
-    (if (isinstance self.model DistributedDataParallel)
-      (with [_ (if last (nullcontext) (.no-sync self.model))]
+    (if (isinstance self.shared DistributedDataParallel)
+      (with [_ (if last (nullcontext) (.no-sync self.shared))]
         (self.model ids))
-      (do (.set-requires-gradient-sync self.model last)
+      (do (.set-requires-gradient-sync self.shared last)
           (self.model ids)))))
 
 (defn together [group model compiled batches]
@@ -61,8 +63,9 @@ one comes, what a single process would have: whole tensors under the model's own
   step, so that the weights move alike in all processes of GROUP."
   (cond
     (is group ALONE) compiled
-    (is-sharded model) (Together compiled batches)
-    True (Together (DistributedDataParallel compiled) batches)))
+    (is-sharded model) (Together compiled model batches)
+    True (do (setv averaging (DistributedDataParallel compiled))
+             (Together averaging averaging batches))))
 
 ;; A part in each
 

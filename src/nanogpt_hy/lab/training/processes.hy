@@ -18,6 +18,7 @@ other. Every function is the same as doing nothing where a process is ALONE."
          torch.distributed.rendezvous [rendezvous]
          nanogpt-hy [__version__]
          nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.files [short]
          nanogpt-hy.lab.training.launch [ALONE claims launched])
 
 (setv PATIENCE (timedelta :minutes 10)   ; with one that neither answers nor is known to be gone
@@ -87,8 +88,8 @@ other. Every function is the same as doing nothing where a process is ALONE."
     (except [e RuntimeError]
       (unless (and (is-not group ALONE) (is-silence e))
         (raise))
-      (raise (WorkError (+ f"another of the {group.size} processes has ended or does not answer: "
-                           (way-on run)))
+      (raise (WorkError (+ f"another of the {group.size} processes has ended or does not answer "
+                           f"({(short (str e))}): {(way-on run)}"))
         :from e))))
 
 ;; Telling each other
@@ -119,7 +120,7 @@ other. Every function is the same as doing nothing where a process is ALONE."
   "-> int: a number of 62 bits for all that must be the same in every process of a RUN."
   (setv train (asdict run.train)
         facts [__version__ torch.__version__ run.corpus.sha256 (.state run.corpus.tokenizer)
-               run.stage (asdict run.config) train run.step])
+               run.stage (asdict run.config) train run.step run.device.type (str run.dtype)])
   (>> (int.from-bytes (cut (.digest (hashlib.sha256 (.encode (json.dumps facts) "utf-8"))) 8) "big")
       2))
 
@@ -130,7 +131,8 @@ other. Every function is the same as doing nothing where a process is ALONE."
           [most least] (highest run.group [mark (- mark)]))
     (unless (= most (- least))
       (raise (RequestError (+ f"the {run.group.size} processes do not train the same: give each "
-                              "machine the same text, options, checkpoint and versions"))))))
+                              "machine the same text, options, checkpoint and versions, and the "
+                              "same kind of device"))))))
 
 ;; The rows of a batch
 

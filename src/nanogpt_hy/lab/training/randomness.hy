@@ -26,8 +26,7 @@ torch's layers, can draw from torch's default generators alone, so a run lends t
 
 (defn seeded-state [seed device]
   "The states of the default generators right after torch.manual_seed(SEED)."
-  (setv outside (default-state device))
-  (torch.manual-seed seed)
-  (setv state (default-state device))
-  (set-default-state outside device)
-  state)
+  (defn seeded [where]
+    (.get-state (.manual-seed (torch.Generator where) seed)))
+  (| {"cpu" (seeded "cpu")}
+     (if (= device.type "cuda") {"cuda" (seeded device)} {})))

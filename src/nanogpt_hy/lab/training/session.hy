@@ -14,10 +14,10 @@
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights]
          nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-loss]
-         nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
          nanogpt-hy.lab.training.launch [ALONE]
-         nanogpt-hy.lab.training.parallel [parts-of]
+         nanogpt-hy.lab.training.parallel [own-device parts-of]
+         nanogpt-hy.lab.training.processes [here]
          nanogpt-hy.lab.files [read-toml write-atomic]
          nanogpt-hy.lab.checkpoints.trained [open-model Trained]
          nanogpt-hy.lab.training.summary [summary]
@@ -40,7 +40,7 @@
       [name "asked for"]
     (<= corpus.tokenizer.vocab-size TINY-ALPHABET)
       ["ab" f"the text has only {corpus.tokenizer.vocab-size} distinct tokens"]
-    (= (. (get (choose-device (.get asked "device" "auto")) 0) type) "cuda")
+    (= (. (get (own-device (here) (.get asked "device" "auto")) 0) type) "cuda")
       ["shakespeare-gpu" "there is a GPU"]
     True
       ["shakespeare-cpu" "there is no GPU"]))

@@ -10,8 +10,8 @@
 
 ;; Dense bfloat16 and float16 operations a second, by the GPU's name. NVIDIA's data sheets: A100 312
 ;; TFLOPS; H100 SXM and H200 SXM 1979 with sparsity, so half of that without.
-(setv PEAKS {r"NVIDIA A100.*"                         312e12
-             r"NVIDIA H100 80GB HBM3|NVIDIA H200"     989e12})
+(setv PEAKS {r"NVIDIA A100(?!.* MIG ).*"           312e12      ; MIG: a slice of one
+             r"NVIDIA H100 80GB HBM3|NVIDIA H200"  989e12})
 
 (defn layer-flops [layer c]
   "What LAYER by itself computes for one token in a step, in a model of config C.

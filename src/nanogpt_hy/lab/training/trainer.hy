@@ -30,7 +30,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.files [read-rows]
          nanogpt-hy.lab.training.compiling [choose-compile Compiled]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
-         nanogpt-hy.lab.training.device [choose-dtype deterministic fit-threads precision
+         nanogpt-hy.lab.training.device [choose-dtype deterministic fit-threads precision sent
                                          with-threads]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
          nanogpt-hy.lab.training.launch [ALONE]
@@ -149,13 +149,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                   :block-size run.config.block-size :generator (get run.generators "batches")))))
 
 (defn [(in-phase "copy the batch")] on-device [batches device]
-  "The same batches, where the model is. To a GPU they travel while it still computes the last step,
-  for nobody waits: the memory is pinned, the copy asynchronous."
-  (defn there [part]
-    (if (= device.type "cuda")
-      (.to (.pin-memory part) device :non-blocking True)
-      (.to part device)))
-  (lfor  [x y] batches  [(there x) (there y)]))
+  "The same batches, where the model is."
+  (lfor  [x y] batches  [(sent x device) (sent y device)]))
 
 (defn [(in-phase STEP)] one-step [run]
   "Train one step. The loss stays on the device until somebody looks."
@@ -314,7 +309,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (for [[name generator] (.items run.generators)  :if generator]
     (.set-state generator (get tensors f"generator.{name}")))
   (setv ahead (under "ahead.")
-        run.default-state (under "generator.default.")
+        ;; Of a device that the run comes to only now, the file has no state.
+        run.default-state (| (seeded-state run.train.seed run.device) (under "generator.default."))
         run.ahead (or (lfor  i (range (// (len ahead) 2))
                         [(get ahead f"{i}.0") (get ahead f"{i}.1")])
                       None)
