@@ -16,6 +16,7 @@
          nanogpt-hy.config [FIELDS of-kind option-name PRESETS]
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
+         nanogpt-hy.lab.files [held]
          nanogpt-hy.lab.training.session :as session
          nanogpt-hy.lab.checkpoints.trained [open-model])
 
@@ -160,6 +161,7 @@
                  #("n_layer = "            ["no TOML file" "mend it"])
                  #("n_layer = 1\nn_layer = 2" ["no TOML file"])
                  #((+ "seed = 0x" (* "f" 5000)) ["--seed" "thousands of digits" "at most"])
+                 #((+ "learning_rate = " (* "9" 400)) ["--learning-rate" "a finite number"])
                  #((* "[" 5000)            ["no TOML file"])
                  #(b"\xff\xfe"             ["no TOML file"])])
 
@@ -324,8 +326,8 @@
    "a-list"         #((settings-of :n-embd [8])          ["list"])
    "odd-heads"      #((settings-of :n-head 3)            ["not divisible by --n-head 3"])
    "much-dropout"   #((settings-of :dropout 7)           ["--dropout is 7"])
-   "unknown-bend"   #((settings-of :activation "evil")   ["activation = 'evil'" "does not know"])
-   "unknown-key"    #((settings-of :evil 1)              ["evil = 1" "does not know"])
+   "unknown-bend"   #((settings-of :activation "evil")   ["activation = 'evil'" "has to be gelu"])
+   "unknown-key"    #((settings-of :evil 1)              ["the setting evil" "does not know"])
    "unknown-stage"  #((says :stage "evil")               ["no stage" "evil"])
    "another-stage"  #((says :stage "bigram")             ["does not fit the model"])
    "no-such-tokens" #((says :tokenizer {"kind" "evil"})  ["evil"])
@@ -390,6 +392,12 @@
    "text-for-best"    (progress-is :best {"val_loss" "low"  "step" 2})
    "no-generators"    (without "generator")
    "half-a-generator" half-a-generator
+   "no-number-of-us"  (progress-is :seconds (** 10 400))
+   "seconds-for-ever" (progress-is :seconds 1e308)
+   "a-zero-generator" (fn [tensors meta] (.zero- (get tensors "generator.default.cpu")))
+   "nothing-drawn"    (fn [tensors meta]
+                        (.update tensors {"ahead.0.0" (- (torch.ones 4 16 :dtype torch.long))
+                                          "ahead.0.1" (torch.ones 4 16 :dtype torch.long)}))
    "no-moments"       (without "optimizer.")
    "other-moments"    turned-moments
    "no-seed"          (fn [tensors meta] (setv (get meta "train") {"seed" "x"}))})
@@ -419,6 +427,22 @@
   (assert (= before (.read-bytes (/ tmp-path LAST))))
   (well (ask "train" "ab.txt" #* (quick)))               ; without --out: a name of its own
   (assert (.exists (/ tmp-path "runs/ab-2/last.safetensors"))))
+
+(defn [(pytest.mark.parametrize "name" ["config.toml" "metrics.jsonl"])]
+      test-what-is-in-a-folder-is-not-overwritten [ask tmp-path name]
+  "Whoever keeps his own config where the run is to be does not lose it."
+  (.mkdir (/ tmp-path "mine"))
+  (setv path (/ tmp-path "mine" name))
+  (.write-text path "# mine\n")
+  (refused (ask "train" "ab.txt" "--out" "mine" #* (quick)) f"mine has a {name}" "another --out")
+  (assert (= "# mine\n" (.read-text path)))
+  (assert (= [path] (list (.iterdir (/ tmp-path "mine"))))))
+
+(defn [(pytest.mark.skipif (= os.name "nt") :reason "no locks of folders there")]
+      test-two-do-not-train-in-one-folder [ask]
+  (with [_ (held (Path "runs/ab"))]
+    (refused (ask "train" "ab.txt" "--resume") "another process is training in runs/ab"))
+  (well (ask "train" "ab.txt" "--resume")))
 
 (defn test-data-is-not-overwritten [ask tmp-path]
   (setv before (.read-bytes (/ tmp-path "ab.txt")))
@@ -507,6 +531,7 @@
               #(["--block-size" 8]          ["--block-size was 16, not 8"])
               #(["--seed" 5]                ["--seed was 1337, not 5"])
               #(["--draws" "published"]     ["--draws was named, not published"])
+              #(["--decay" "all"]           ["--decay was matrices, not all"])
               #(["--stage" "gpt"]           ["--stage was fast, not gpt"])
               #(["--stage" "gpt" "--seed" 5 "--bias"] ["--stage was" "--seed was"])
               #(["--preset" "lecture"]      ["--n-layer was 1, not 3"])

@@ -16,6 +16,8 @@
          pytest
          asking [asker make-home quick settle words-of]
          nanogpt-hy [__version__]
+         hy.errors [HyMacroExpansionError]
+         nanogpt-hy.cli :as cli-module
          nanogpt-hy.cli [app]
          nanogpt-hy.config [FIELDS option-name preset]
          nanogpt-hy.lab.checkpoints.checkpoint [read-meta]
@@ -164,6 +166,39 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
   (assert (= (get (.splitlines found.stdout) -1) "0"))
   (assert (= 2 (len (.splitlines found.stdout)))))
 
+(defn [(pytest.mark.parametrize "closed" ["<&-" ">&-" "2>&-" "<&- >&- 2>&-"])]
+      test-streams-that-are-closed [home tmp-path monkeypatch closed]
+  "As some servers start their programs: the work is done, and nobody is told."
+  (settle home tmp-path monkeypatch)
+  (setv words (shlex.join [#* US "train" "ab.txt" #* (words-of (quick))])
+        found (subprocess.run ["bash" "-c" f"{words} {closed}"] :capture-output True :text True))
+  (assert (= found.returncode 0) found.stderr)
+  (assert (not-in "Traceback" found.stderr))
+  (assert (.exists (/ tmp-path "runs/ab-2/last.safetensors"))))
+
+(defn test-characters-that-the-terminal-cannot-write [home tmp-path monkeypatch cli]
+  (settle home tmp-path monkeypatch)
+  (setv found (cli "inspect" "attention" "--prompt" "ab\na" :env {"PYTHONIOENCODING" "ascii"}))
+  (assert (= #(found.returncode found.stderr) #(0 "")))
+  (assert (in "\\u21b5" found.stdout)))
+
+(defn test-a-terminal-without-columns [cli]
+  (for [columns ["0" "1"]]
+    (setv found (cli "inspect" "--help" :env {"COLUMNS" columns}))
+    (assert (= found.returncode 0) found.stderr)
+    (assert (in "--prompt" found.stdout))))
+
+(defn test-an-interruption-behind-another-error [monkeypatch capsys]
+  "Ctrl-C while Hy compiles comes out as an error of the macro that was being expanded."
+  (defn broken [#* words #** how]
+    (try
+      (raise KeyboardInterrupt)
+      (except [e KeyboardInterrupt]
+        (raise (HyMacroExpansionError "expanding" None None None)))))
+  (monkeypatch.setattr cli-module "app" broken)
+  (assert (= 130 (cli-module.main ["lesson"])))
+  (assert (= "nanogpt-hy: interrupted\n" (. (capsys.readouterr) err))))
+
 
 ;;; sample
 
@@ -248,11 +283,21 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
   "Characters have as many bytes as they like, and the bits are those of a character."
   (with [file (open "umlauts.txt" "w" :encoding "utf-8")]
     (.write file (* "äöü, ab\n" 60)))
-  (assert (= 0 (. (ask "train" "umlauts.txt" "--tokenizer" "byte" "--out" "bytes" #* (quick)) code)))
+  (assert (= 0 (. (ask "train" "umlauts.txt" "--tokenizer" "byte" "--out" "bytes" #* (quick))
+                  code)))
   (setv found (json.loads (out-of ask "eval" "--json" "--ckpt" "bytes")))
   (assert (= (get found "tokens") 66))
   (assert (= (get found "bits_per_character")
              (pytest.approx (* (get found "loss") (/ 66 48 (log 2)))))))
+
+(defn test-eval-of-a-model-that-came-to-nothing [ask monkeypatch]
+  "No perplexity can be computed of it, and JSON has no nan."
+  (for [loss [800.0 (float "nan") (float "inf")]]
+    (monkeypatch.setattr commands "mean_loss" (fn [#* a #** how] [loss 0.0]))
+    (for [more [[] ["--json"]]]
+      (setv said (ask "eval" #* more))
+      (assert (= #(said.code said.out) #(1 "")))
+      (assert (in f"best.safetensors loses {loss :.4g} nats per token, so" said.err)))))
 
 (defn test-windows-in-words []
   (assert (= (commands.window-line {"exact" 1.0  "half" 1.5  "error" 0.25  "tokens" 1000})
@@ -313,6 +358,15 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
     (assert (= (sorted (gfor  file (.iterdir (/ tmp-path "runs" name))  file.name))
                ["best.safetensors" "config.toml" "last.safetensors" "metrics.jsonl"]))))
 
+(defn [(pytest.mark.skipif (!= sys.platform "linux") :reason "other systems refuse such names")]
+      test-any-name-a-file-can-have [ask tmp-path]
+  "Also one that no encoding knows, and one with a control character."
+  (for [[i name] (enumerate [b"bad\xff.txt" b"esc\x1b[31m.txt" b"new\nline.txt"])]
+    (setv path (os.fsdecode name))
+    (.write-bytes (/ tmp-path path) (.read-bytes (/ tmp-path "ab.txt")))
+    (err-of ask "train" path "--out" f"odd{i}" #* (quick "--max-iters" 0))
+    (err-of ask "train" "ab.txt" "--config" f"odd{i}/config.toml" "--out" f"again{i}")))
+
 (defn test-a-new-line-is-a-character [ask tmp-path]
   "The text is read as it is: no newline is translated."
   (.write-bytes (/ tmp-path "crlf.txt") (* b"ab\r\n" 60))
@@ -332,12 +386,14 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
     (time.sleep 0.05))
   (raise (TimeoutError)))
 
-(defn [(pytest.mark.parametrize ["name" "code"] [["SIGINT" 130] ["SIGTERM" 143]])]
+(defn [(pytest.mark.parametrize ["name" "code"] [["SIGINT" 130] ["SIGTERM" 143] ["SIGHUP" 129]])]
   test-a-signal-saves-and-the-printed-command-goes-on [home tmp-path monkeypatch ask name code]
   (setv words (words-of (quick "--max-iters" 1,000,000 "--eval-interval" 100))
         folder (/ tmp-path "a run's")              ; a name that a shell would take apart
         process (subprocess.Popen [#* US "train" "ab.txt" "--out" (str folder) #* words]
-                                  :stdout subprocess.PIPE :stderr subprocess.PIPE :text True))
+                                  :stdout subprocess.PIPE :stderr subprocess.PIPE :text True
+                                  ;; Also where these tests themselves run under nohup.
+                                  :preexec-fn (fn [] (signal.signal signal.SIGHUP signal.SIG-DFL))))
   (wait-until (fn [] (>= (saved folder) 100)) process)
   (.send-signal process (getattr signal name))
   (setv [out err] (.communicate process :timeout 60)

@@ -402,7 +402,9 @@ print(used() - before)")
    "line"        ["line_tokens"  {"line_tokens" 17}]
    "line zero"   ["line_tokens"  {"line_tokens" 0}]
    "chain"       ["lacks"  {"chain" {"chars" "ab"}}]
-   "chain list"  ["chain"  {"chain" [1]}]})
+   "chain list"  ["chain"  {"chain" [1]}]
+   "chain int"   ["chain"  {"chain" 5}]
+   "no words"    ["has no tokenizer"  {"tokenizer" None}]})
 
 (defn [(pytest.mark.parametrize "lie" LIES)] test-a-lie-is-refused [tmp-path lie]
   (setv [words values] (get LIES lie)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import hy  # noqa: F401
+from hy.errors import HyMacroExpansionError
 from cyclopts import App, CoercionError, CycloptsError, Group, Parameter, convert
 
 from nanogpt_hy import __version__
@@ -225,7 +226,7 @@ def ladder(
     text: Path | None = None,
     /,
     *,
-    diff: tuple[str, str] | None = None,
+    diff: Annotated[tuple[str, str] | None, Parameter(negative="")] = None,
     seeds: int = 3,
     steps: int | None = None,
     stages: str | None = None,
@@ -590,8 +591,28 @@ def without_bare_ckpt(arguments):
     return [a for a, b in zip(arguments, following) if not (a == "--ckpt" and b.startswith("-"))]
 
 
+def settle_streams():
+    """Have all three standard streams, of which the writing ones take any character."""
+    for name, mode in [("stdin", "r"), ("stdout", "w"), ("stderr", "w")]:
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))
+    for stream in [sys.stdout, sys.stderr]:
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+    if os.environ.get("COLUMNS", "") in ["0", "1"]:
+        del os.environ["COLUMNS"]      # rich would lay out no tables, or for ever
+
+
+def interrupted(error):
+    """Whether Ctrl-C is behind an error: Hy makes others of it while it compiles."""
+    while error and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def main(arguments=None):
     """Run one command: 0 when done, 1 when the work failed, 2 when the request was wrong."""
+    settle_streams()
     arguments = without_bare_ckpt(sys.argv[1:] if arguments is None else arguments)
     try:
         if "RANK" in os.environ:
@@ -622,7 +643,9 @@ def main(arguments=None):
             raise
         message, status = ("there is not enough memory: use a smaller --batch-size, --block-size, "
                            "--n-layer or --n-embd", 1)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, HyMacroExpansionError) as error:
+        if not interrupted(error):
+            raise
         message, status = "interrupted", 130
     if name := voice():
         print(f"{name}: {one_line(message)}", file=sys.stderr, flush=True)

@@ -6,7 +6,7 @@ line's options are made from these two classes. A preset is a value; a variation
 
 (import  dataclasses [dataclass field fields]
          difflib [get-close-matches]
-         math [inf]
+         sys [float-info]
          typing [Literal]
          nanogpt-hy.errors [RequestError])
 
@@ -31,8 +31,8 @@ line's options are made from these two classes. A preset is a value; a variation
   (+ "--" (.replace name "_" "-")))
 
 (defn isfinite [x]
-  "Whether X is neither infinite nor nan. A whole number is finite, however large."
-  (< (- inf) x inf))
+  "Whether X is neither infinite, nor nan, nor too large to be a float."
+  (<= (abs x) float-info.max))
 
 (defn shown [value [words str]]
   "VALUE as an error shows it, in the WORDS of str or repr: never long."
@@ -49,7 +49,7 @@ line's options are made from these two classes. A preset is a value; a variation
     (setv value (getattr config f.name)
           [words within] (get WITHIN limit))
     (when (isinstance value #(int float))
-      (setv kind (if (isfinite value) "" "a finite number, "))
+      (setv kind (if (or (isfinite value) (not (of-kind 0.5 f.type))) "" "a finite number, "))
       (when (or kind (not (within value bound)))
         (raise (RequestError
           f"{(option-name f.name)} is {(shown value)}: it has to be {kind}{words} {bound :,}"))))))
@@ -130,7 +130,8 @@ line's options are made from these two classes. A preset is a value; a variation
         #^ (one-of "auto" "float32" "bfloat16" "float16") dtype
           (hyper "auto" "precision of the forward pass; the weights stay float32")
         #^ (one-of "auto" "on" "off") compile
-          (hyper "auto" "torch.compile the model; auto: on a GPU, and in long runs without dropout")
+          (hyper "auto" (+ "torch.compile the model; auto: in long runs, on a GPU, and "
+                            "on a CPU of narrow models without dropout"))
         #^ bool shard
           (hyper False (+ "many processes: each keeps a part of the model, not all of it, "
                           "for models that one device cannot hold"))

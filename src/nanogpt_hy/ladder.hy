@@ -144,13 +144,14 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
 (defn build-model [name c * [init "auto"]]
   "The model of stage NAME for config C, its weights drawn from torch's default generator: by
   torch's own rules when INIT is \"torch\", from N(0, 0.02) when it is \"normal\", and in the
-  stage's way when it is \"auto\", which a stage with its own way insists on."
+  stage's way when it is \"auto\". A stage whose own way is a form of N(0, 0.02) keeps it."
   (setv stage (find-stage name))
-  (when (and (= stage.init "own") (!= init "auto"))
-    (raise (RequestError (+ f"stage {name} has its own first weights, so --init {init} cannot be: "
+  (when (and (= stage.init "own") (= init "torch"))
+    (raise (RequestError (+ f"stage {name} has its own first weights, so --init torch cannot be: "
                             "use --init auto, or --stage gpt"))))
   (setv model (stage.make c))
-  (when (= "normal" (if (= init "auto") stage.init init))
+  (when (and (!= stage.init "own")
+             (= "normal" (if (= init "auto") stage.init init)))
     (.apply model normal-init))
   (when (= c.scale "n-embd")
     (let-slip model))

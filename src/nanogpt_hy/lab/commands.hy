@@ -3,7 +3,7 @@
 (eval-when-compile
   (require hyrule [unless]))
 (import  json
-         contextlib [nullcontext]
+         contextlib [ExitStack nullcontext]
          math [exp log]
          os
          shlex
@@ -12,10 +12,11 @@
          rich.console [Console]
          rich.progress [BarColumn DownloadColumn Progress TextColumn TimeRemainingColumn
                         TransferSpeedColumn]
-         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint]
          nanogpt-hy.lab.data.corpus [check-block-size decode-text read-corpus read-text]
          nanogpt-hy.lab.data.prepare [prepare-text]
+         nanogpt-hy.lab.files [held]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss]
          nanogpt-hy.lab.training.launch [again]
@@ -36,8 +37,9 @@
 
 ;; train
 
-(defn open-run [text * stage preset config tokenizer out resume init-from options]
-  "-> Run, and why it has its hyperparameters, in words."
+(defn open-run [text * stage preset config tokenizer out resume init-from options hold]
+  "-> Run, and why it has its hyperparameters, in words. HOLD keeps others out of a folder that is
+  to be gone on with."
   (setv settings (if config (read-settings config) {}))
   (when (and resume init-from)
     (raise (RequestError "--resume goes on with a run, --init-from begins one: give one of them")))
@@ -47,18 +49,21 @@
   (when resume
     (setv folder (or out (leaders-word "newest run"
                            (fn [] (. (newest-checkpoint RUNS :names ["last"]) parent)))))
+    (when (os.path.isdir folder)
+      (hold folder))
     (return [(resume-run text :folder folder :stage stage :preset-name preset :tokenizer tokenizer
                          :settings settings #** options)
              "as the run was begun"]))
   (setv trained (when init-from (open-model init-from))
         corpus (read-corpus text :tokenizer (if trained trained.tokenizer tokenizer))
         [name why] (chosen-preset corpus preset (| settings options))
+        words (+ f"{name} ({why})" (if config f", over it {config}" ""))
         folder (or out (leaders-word "folder" (fn [] (free-folder text)))))
   (if trained
     [(tuned-run corpus trained :preset-name name :settings settings :folder folder #** options)
-     f"{name} ({why}), weights from {init-from}"]
+     f"{words}, weights from {init-from}"]
     [(new-run corpus :stage stage :preset-name name :settings settings :folder folder #** options)
-     f"{name} ({why})"]))
+     words]))
 
 (defn watched-steps [report]
   "`steps`, but watched; REPORT shows where their time went."
@@ -72,13 +77,18 @@
   exit code."
   (when tensorboard
     (summary-writer))                   ; if it is missing, that is known before anything is done
-  (with [group (joined)]
-    (setv [run why] (open-run text #** request)
+  (with [group (joined)
+         folders (ExitStack)]
+    (defn hold [folder]
+      (when group.leads
+        (.enter-context folders (held folder))))
+    (setv [run why] (open-run text :hold hold #** request)
           report (Report run))
     (with [_ (unless-one-dies group run)]
       (check-agreement run)
       (unless (get request "resume")
-        (begin run))
+        (begin run)
+        (hold run.folder))
       (when group.leads
         (.introduce report (+ why (if run.step f"; goes on at step {run.step :,}" ""))))
       (with [_ report
@@ -168,6 +178,8 @@
 
 ;; eval
 
+(setv HOPELESS 700)      ; nats: of more, and of what is no number, the perplexity is none
+
 (defn judged-text [trained text]
   "-> Corpus: the file TEXT, or the one that TRAINED was trained on."
   (setv data (get trained.meta "data")
@@ -190,6 +202,9 @@
         block-size trained.config.block-size
         [loss _] (mean-loss trained.model (all-of corpus corpus.val block-size) :device device)
         per-character (* loss (/ (len corpus.val) corpus.val-characters)))
+  (unless (< loss HOPELESS)
+    (raise (WorkError (+ f"{trained.path} loses {loss :.4g} nats per token, so its training went "
+                         "wrong: use another checkpoint"))))
   {"checkpoint" (str trained.path)  "text" corpus.path  "step" (get trained.meta "step")
    "tokens" (len corpus.val)  "loss" loss  "bits_per_character" (/ per-character (log 2))
    "perplexity" (exp loss)  "floor" (loss-floor corpus block-size)

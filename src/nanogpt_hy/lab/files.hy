@@ -103,6 +103,25 @@ one or the new one, also after a kill -9 or a power cut."
     (when (and name (!= (.lower (. (Path name) suffix)) f".{kind}"))
       (raise (RequestError f"--{kind} {name} does not end in .{kind}: name a file that does")))))
 
+(defn [contextmanager] held [folder]
+  "Within, no other process can hold FOLDER, on systems that have locks of folders: RequestError."
+  (try
+    (import fcntl)
+    (except [ImportError]
+      (yield)
+      (return)))
+  (setv handle (os.open folder os.O-RDONLY))
+  (try
+    (fcntl.flock handle (| fcntl.LOCK-EX fcntl.LOCK-NB))
+    (except [BlockingIOError]
+      (os.close handle)
+      (raise (RequestError (+ f"another process is training in {folder}: wait for it, "
+                              "or choose another --out")) :from None))
+    (except [OSError] None))              ; a file system without locks
+  (try
+    (yield)
+    (finally (os.close handle))))
+
 (defn make-folder [path]
   "Path -> None: there is this folder now; WorkError where the system refuses."
   (try

@@ -25,7 +25,7 @@
 (setv INNER  r"(?:[^\"\\]|\\.)*"       ; what stands between quotes
       STRING (re.compile f"^([ ]*)(\"\"\"{INNER}\"\"\"|\"{INNER}\")" (| re.DOTALL re.MULTILINE)))
 
-(defn narrow [text]
+(defn narrow [text [width WIDTH]]
   "Code, every line of which has at most WIDTH columns: docstrings are filled anew, a comment moves
   to a line of its own, and what is still too long is broken."
   (setv lines [])
@@ -34,11 +34,11 @@
           indent (* " " (- (len line) (len (.lstrip line))))
           joined (if comment f"{code}  {comment}" code))
     (cond
-      (<= (len line) WIDTH)   (.append lines line)
-      (<= (len joined) WIDTH) (.append lines joined)
+      (<= (len line) width)   (.append lines line)
+      (<= (len joined) width) (.append lines joined)
       True (do (when comment
-                 (.extend lines (broken (+ indent comment) (+ indent "; "))))
-               (.extend lines (broken code (+ indent "    "))))))
+                 (.extend lines (broken (+ indent comment) (+ indent "; ") width)))
+               (.extend lines (broken code (+ indent "    ") width)))))
   (.join "\n" lines))
 
 (defn filled [found]
@@ -51,14 +51,14 @@
                                            :break-on-hyphens False)
                             part))))
 
-(defn broken [line indent]
+(defn broken [line indent width]
   "A line -> lines of at most WIDTH columns, broken where the fewest parentheses are open; the later
   ones begin with INDENT."
   (setv parts [])
-  (while (> (len line) WIDTH)
+  (while (> (len line) width)
     (setv depth 0  best None  least inf
           start (+ 12 (- (len line) (len (.lstrip line)))))
-    (for [[i char] (enumerate (cut line WIDTH))]
+    (for [[i char] (enumerate (cut line width))]
       (setv depth (+ depth (in char "([{") (- (in char ")]}"))))
       (when (and (= char " ") (> i start) (<= depth least))
         (setv best i  least depth)))
@@ -103,10 +103,8 @@
     (.line self))
 
   (defn code [self text [mark "  "]]
-    "Code, a little to the right where it fits."
-    (setv text (narrow text)
-          wide (max (gfor  line (.splitlines text)  (len line)) :default 0))
-    (.line self (if (<= (+ wide (len mark)) WIDTH) (textwrap.indent text mark) text) "cyan"))
+    "Code, a little to the right."
+    (.line self (textwrap.indent (narrow text (- WIDTH (len mark))) mark) "cyan"))
 
   (defn value [self text]
     "What a form gave."

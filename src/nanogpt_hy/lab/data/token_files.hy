@@ -91,6 +91,10 @@ are asked for: to check them all would mean to read them all."
     "has no sha256 of its text"
     (> (get facts "val_characters") (get facts "characters"))
     "has more val_characters than characters"
+    (not (isinstance (.get facts "tokenizer") dict))
+    "has no tokenizer"
+    (not (isinstance (.get facts "chain") #(dict (type None))))
+    "has a chain that is none"
     (> train count)
     f"has {train} train_tokens of {count}"
     (not (and (isinstance starts dict)

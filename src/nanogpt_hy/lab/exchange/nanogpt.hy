@@ -7,7 +7,6 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   (require hyrule [unless]))
 (import  dataclasses [asdict]
          io [BytesIO]
-         math [isfinite]
          os
          pathlib [Path]
          pickle
@@ -15,7 +14,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
          re
          zipfile
          torch
-         nanogpt-hy.config [of-kind]
+         nanogpt-hy.config [isfinite of-kind]
          nanogpt-hy.fast [FastGPT parameter-groups]
          nanogpt-hy.lab.files [read-bytes short]
          nanogpt-hy.lab.exchange.foreign [ANOTHER check-plain complete fitting foreign-config plain

@@ -18,6 +18,10 @@ have to be what the layer gave."
 
 (setv MOST 4,000,000)      ; weights in all: more nobody can look at
 
+(setv QUESTION (+ "Each row is a token, and shares 100 % among itself and the tokens before it. "
+                  "Where does most of it go: to one place, to the token before, to one kind of "
+                  "token?"))
+
 (defn [contextmanager] noted [model]
   "Within, a dict that takes for each part of MODEL #(its first input, its output) as it runs."
   (setv seen {})
@@ -82,12 +86,6 @@ have to be what the layer gave."
                             "1: use one of them, or leave it out for all"))))
   (lfor  [n thing] (enumerate things 1)  :if (in number [None n])  [n thing]))
 
-(defn question [ids text]
-  "What to look for in the picture: the column of the token that is new last."
-  (setv newest (max (gfor  id (set ids)  (.index ids id))))
-  (+ "Each row is a token, and shares 100 % among itself and the tokens before it. Which column "
-     f"stands out in every row after the first {(get text newest)}?"))
-
 (defn attention [model prompt * [tokenizer None] [layer None] [head None]]
   "model, str -> dict: for each layer and head, counted from 1, the T rows of T weights with which
   the tokens of PROMPT look at each other. MODEL: what `subject` takes."
@@ -110,5 +108,5 @@ have to be what the layer gave."
   (when (> (* (len ids) (len ids) (sum (gfor  l layers  (len (get l "heads"))))) MOST)
     (raise (RequestError (+ f"{(len ids)} tokens make more than {MOST :,} weights in all: use a "
                             "shorter --prompt, or one --layer and --head"))))
-  {"kind" "attention"  "question" (question ids text)  "prompt" (shown prompt)
+  {"kind" "attention"  "question" QUESTION  "prompt" (shown prompt)
    "left_out" cut-off  "tokens" text  "layers" layers})

@@ -7,7 +7,8 @@ His notebook, GPT as a finite-state Markov chain, is of April 2023
 
 (eval-when-compile
   (require hyrule [ncut]))
-(import  pathlib [Path]
+(import  math [log]
+         pathlib [Path]
          torch
          torch.nn :as nn
          torch.nn.functional :as F
@@ -15,9 +16,11 @@ His notebook, GPT as a finite-state Markov chain, is of April 2023
          nanogpt-hy.course [next-logits windows]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.checkpoints.trained [Trained])
+         nanogpt-hy.lab.checkpoints.trained [Trained]
+         nanogpt-hy.lab.training.device [fit-threads])
 
 (setv TEXT   "111101111011110"
+      FLOOR  (* 0.5 (log 2))           ; nats
       CONFIG (GPTConfig :vocab-size 2 :block-size 3 :n-layer 4 :n-head 4 :n-embd 16 :bias False))
 
 (defn examples [tokenizer]
@@ -44,12 +47,13 @@ His notebook, GPT as a finite-state Markov chain, is of April 2023
         [x y] (examples tokenizer)
         optimizer (torch.optim.AdamW (.parameters model) :lr 1e-3 :weight-decay 0.1)
         losses [])
-  (for [_ (range steps)]
-    (setv loss (F.cross-entropy (next-logits model x) y))
-    (.zero-grad optimizer)
-    (.backward loss)
-    (.step optimizer)
-    (.append losses (.item loss)))
+  (with [_ (fit-threads CONFIG)]
+    (for [_ (range steps)]
+      (setv loss (F.cross-entropy (next-logits model x) y))
+      (.zero-grad optimizer)
+      (.backward loss)
+      (.step optimizer)
+      (.append losses (.item loss))))
   (.eval model)
   [(Trained (Path "the baby GPT") model tokenizer CONFIG
             {"stage" "fast"  "step" steps  "data" {}})

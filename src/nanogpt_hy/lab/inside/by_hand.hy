@@ -15,7 +15,7 @@ and compared with torch's fused kernel, and with what the model's head gave."
          torch
          torch.nn.functional :as F
          nanogpt-hy.course [causal Head]
-         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.ladder [Average]
          nanogpt-hy.lab.inside.attention [noted pick talkers]
          nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject])
@@ -118,11 +118,15 @@ and compared with torch's fused kernel, and with what the model's head gave."
   (setv heads (lfor  part parts  one (projections part seen)  one)
         [q k v given root] (get (pick heads head "head") 0 1)
         [q k v given] (lfor  x [q k v given]  (.cpu (.float x)))
+        worked (work-out q k v root)
         D (get q.shape -1))
+  (unless (and (.all (.isfinite (get worked "scores"))) (.all (.isfinite (get worked "mix"))))
+    (raise (WorkError (+ f"{about.name} computes with numbers that are too large to be shown: "
+                         "use another checkpoint"))))
   (ByHand :name about.name :tokens (tuple (labels about.tokenizer ids)) :layer layer :head head
           :tags (channel-labels about layer head "tags" D)
           :told (channel-labels about layer head "told" D)
-          :given given #** (work-out q k v root)))
+          :given given #** worked))
 
 
 ;;; Numbers as text

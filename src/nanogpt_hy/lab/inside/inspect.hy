@@ -4,13 +4,12 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
 (eval-when-compile
   (require hyrule [unless]))
 (import  json
-         pathlib [Path]
          sys
          rich.console [Console]
          torch
          nanogpt-hy.errors [RequestError UserError]
          nanogpt-hy.lab.inside.attention [attention]
-         nanogpt-hy.lab.inside.baby [baby-gpt CONFIG TEXT]
+         nanogpt-hy.lab.inside.baby [baby-gpt CONFIG FLOOR TEXT]
          nanogpt-hy.lab.data.chain-files [read-chain]
          nanogpt-hy.lab.commands [judged-text]
          nanogpt-hy.lab.files [check-pictures write-atomic]
@@ -142,7 +141,11 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
     (return (open-model ckpt)))
   (when ckpt
     (raise (RequestError "--baby trains a model of its own: leave out --ckpt, or --baby")))
-  (get (baby-gpt :steps 300) 0))
+  (setv [trained losses] (baby-gpt :steps 300))
+  (print (+ f"trained for {(len losses)} steps: the loss went from {(get losses 0) :.4f} to "
+            f"{(get losses -1) :.4f}, and cannot go below {FLOOR :.4f}")
+         :file sys.stderr)
+  trained)
 
 (defn inspect [what * [ckpt None] [baby False] [as-json False] [png None] [svg None] [html None]
                #** options]

@@ -55,7 +55,7 @@ Each has the question that it answers above it, and axes in the text's own chara
   (.invert-yaxis axes)
   (.set-xlim axes 0 1)
   (.set-xlabel axes "probability")
-  (.set-ylabel axes (+ "after " (plain (get data "prompt"))))
+  (.set-ylabel axes (+ "after " (plain (cut (get data "prompt") -16 None))))
   figure)
 
 ;;; Losses

@@ -6,14 +6,16 @@
          nanogpt-hy.lab.inside.machine [state-name]
          nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK])
 
-(setv FEW-NODES  14         ; so many states are all drawn; of more, those that are not
+(setv FEW-NODES  14         ; so many have room and are all drawn; of more, those that are not
       RARE       5e-4       ; rarer than that,
       MOST-NODES 24)        ; and no more than so many
 
-(defn on-circle [count radius]
-  "-> [#(x y)]: places on a circle, clockwise from the top."
+(defn on-circle [count]
+  "-> [#(x y)]: places on a circle, clockwise from the top; of many every second one further in, for
+  their names are wide."
   (lfor  i (range count)
-         :setv angle (- (/ pi 2) (/ (* 2 pi i) count))
+         :setv angle  (- (/ pi 2) (/ (* 2 pi i) count))
+         :setv radius (if (and (> count FEW-NODES) (% i 2)) 0.8 1)
          #((* radius (cos angle)) (* radius (sin angle)))))
 
 (defn arrow [axes start end p colour size]
@@ -32,8 +34,8 @@
                 (range (len states)))
         order (cut (sorted order :key (fn [i] (- (get states i "stationary")))) MOST-NODES)
         order (sorted order)
-        place (dict (zip order (on-circle (len order) 1)))
-        font  (if (> (len order) 12) 8 9))
+        place (dict (zip order (on-circle (len order))))
+        font  (if (> (len order) FEW-NODES) 8 9))
   (for [i order]
     (setv state (get states i))
     (for [[t [p to]] (enumerate (zip (get state "next") (get state "to")))]
@@ -56,7 +58,8 @@
 (defn draw-machine [data]
   "All states, if they are few, and the merged ones; a colour for each token."
   (setv both (<= (len (get data "states")) FEW-NODES)
-        figure (figure-with data (if both 11 6.4) 6.6)
+        side   (if (> (len (get data "merged")) FEW-NODES) 8 6.4)
+        figure (figure-with data (if both (+ side 4.6) side) (+ side 0.2))
         alphabet (get data "alphabet")
         grid (.subplots figure 1 (if both 2 1) :squeeze False))
   (when both

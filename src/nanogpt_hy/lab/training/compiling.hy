@@ -15,8 +15,7 @@
 (setv LONG       60             ; seconds of computing, as estimated, from which on it is worth it
       SPEEDS     {"cpu" 1e11    ; floating-point operations a second, of wide layers: a core or two,
                   "cuda" 4e13}  ; a GPU of a data centre in bfloat16
-      A-LAYER    5e-4           ; seconds it takes to start all that a GPU computes of one, there and
-                                ; back
+      A-LAYER    5e-4           ; seconds to start all that a GPU computes of one, there and back
       MOST-FORMS 64)            ; of a compiled function, for models and batches of other sizes
 
 (defn seconds [device config train]
@@ -83,8 +82,8 @@
   call)
 
 (deflayer Compiled [model]
-  "(B T) -> (B T V): MODEL, compiled. Batches of training are all alike, those of evaluation are not;
-  what serves both would make a step slower."
+  "(B T) -> (B T V): MODEL, compiled. Batches of training have one shape and those of evaluation
+  several; what serves all of them would make a step slower."
   [model model
    call  (compile-lazily model torch.is-grad-enabled)]
   (forward [self ids]

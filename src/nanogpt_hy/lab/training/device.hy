@@ -48,7 +48,7 @@
   (try
     (setv device (torch.device name))
     (.cpu (torch.zeros 1 :device device))
-    (except [[RuntimeError AssertionError ValueError NotImplementedError]]
+    (except [[RuntimeError AssertionError ValueError NotImplementedError ImportError]]
       (setv here (+ ["cpu"] (lfor  i (range (torch.cuda.device-count))  f"cuda:{i}")
                     (if (torch.backends.mps.is-available) ["mps"] [])))
       (raise (RequestError

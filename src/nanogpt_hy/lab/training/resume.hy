@@ -16,7 +16,9 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.lab.training.processes [here]
          nanogpt-hy.lab.training.session [preset-of write-config]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
-         nanogpt-hy.lab.training.trainer [metrics-so-far restore Run])
+         nanogpt-hy.lab.training.trainer [at-work metrics-so-far restore Run])
+
+(setv MOST 1e15)       ; of any number in a record of a run: more is no truth
 
 ;; What may not differ
 
@@ -53,7 +55,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
 (defn check-progress [path found]
   "RequestError if FOUND, which the checkpoint PATH says of the run's progress, cannot be true."
   (defn number [value [least (- inf)]]
-    (and (in (type value) [int float]) (<= least value)))
+    (and (in (type value) [int float]) (<= least value MOST)))
   (setv best (when (isinstance found dict) (.get found "best")))
   (unless (and (isinstance best dict)
                (all (gfor  key ["tokens" "seconds" "stale"]  (number (.get found key) 0)))
@@ -78,6 +80,14 @@ A run goes on with the text, the model and the draws that it was begun with; the
   (when (and step (not found))
     (raise (ValueError "the optimizer's memory is missing"))))
 
+(defn check-restored [run]
+  "ValueError or RuntimeError if RUN cannot draw, or has drawn what is no batch of its text."
+  (with [_ (at-work run)])               ; gives torch the state of its generators
+  (for [pair (or run.ahead [])  ids pair]
+    (unless (and (= (tuple ids.shape) #(run.train.batch-size run.config.block-size))
+                 (<= 0 (.min ids) (.max ids) (- run.config.vocab-size 1)))
+      (raise (ValueError "the batch that was drawn ahead is none")))))
+
 ;; On it goes
 
 (defn resume-run [text * folder [stage None] [preset-name None] [tokenizer None]
@@ -99,7 +109,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
         begun (get meta "stage")
         preset-layer (if preset-name (preset-of preset-name begun) {})
         asked (| preset-layer settings (check-keys "the request" options))
-        fixed #{"seed" "draws" #* (asdict config)})
+        fixed #{"seed" "draws" "decay" #* (asdict config)})
   (check-same (| (if stage {"stage" stage} {}) (dfor  k asked  :if (in k fixed)  k (get asked k)))
               {"stage" begun  #** (asdict train)  #** (asdict config)})
   (setv train (replace train #** (dfor  [k v] (.items asked)  :if (in k (asdict train))  k v))
@@ -109,6 +119,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
   (try
     (check-moments run tensors (get meta "step"))
     (restore run tensors (get meta "step") (.get meta "progress"))
+    (check-restored run)
     (except [e [KeyError TypeError ValueError RuntimeError IndexError AttributeError]]
       (raise (RequestError
         (+ f"{path} cannot be resumed, its record of the run is damaged ({(short (str e))}): "

@@ -1,11 +1,14 @@
 "A training session: from a request to a run in its folder, and to its end (resuming: resume.hy)."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  contextlib [contextmanager]
          dataclasses [asdict replace]
          math [log]
          pathlib [Path]
          re
          signal
+         tempfile [TemporaryFile]
          tomlkit
          nanogpt-hy.config [configs check-keys FIELDS option-name preset]
          nanogpt-hy.errors [RequestError]
@@ -18,14 +21,14 @@
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.parallel [own-device parts-of]
          nanogpt-hy.lab.training.processes [here]
-         nanogpt-hy.lab.files [read-toml write-atomic]
+         nanogpt-hy.lab.files [read-toml short write-atomic]
          nanogpt-hy.lab.checkpoints.trained [open-model Trained]
          nanogpt-hy.lab.training.summary [summary]
          nanogpt-hy.lab.training.trainer [eval-iters judge log-metrics Run save steps])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
       RUNS          "runs"
-      EXIT-CODES    {"SIGINT" 130  "SIGTERM" 143})     ; as shells count: 128 and the signal
+      EXIT-CODES    {"SIGINT" 130  "SIGTERM" 143  "SIGHUP" 129})       ; as shells: 128 and number
 
 ;; What is asked for
 
@@ -83,15 +86,17 @@
 (defn claim-folder [folder]
   "Make FOLDER; RequestError if it cannot be written to or holds a run already."
   (setv folder (Path folder))
-  (for [name ["last" "best"]]
-    (when (.exists (/ folder f"{name}.safetensors"))
+  (for [name ["last.safetensors" "best.safetensors"]]
+    (when (.exists (/ folder name))
       (raise (RequestError
         f"{folder} holds a run already: go on with it by --resume, or choose another --out"))))
+  (for [name ["config.toml" "metrics.jsonl"]]
+    (when (.exists (/ folder name))
+      (raise (RequestError (+ f"{folder} has a {name}, which a run would write over: remove it, "
+                              "or choose another --out")))))
   (try
     (.mkdir folder :parents True :exist-ok True)
-    (setv probe (/ folder ".writable"))
-    (.write-bytes probe b"")
-    (.unlink probe)
+    (with [_ (TemporaryFile :dir folder)])
     (except [e OSError]
       (raise (RequestError f"{folder} cannot be written to ({e.strerror}): choose another --out"))))
   folder)
@@ -99,7 +104,7 @@
 (defn write-config [run]
   "The run's config.toml: every hyperparameter as it was resolved, fit for --config."
   (setv document (tomlkit.document))
-  (.add document (tomlkit.comment f"{run.stage} on {run.corpus.path}"))
+  (.add document (tomlkit.comment f"{run.stage} on {(short run.corpus.path)}"))
   (for [[name value] (.items (| (asdict run.config) (asdict run.train)))]
     (when (and (in name FIELDS) (is-not value None))
       (.add document name value)))
@@ -153,8 +158,8 @@
 ;; The whole of it
 
 (defn [contextmanager] polite-stop [run]
-  "Within, Ctrl-C and SIGTERM let the step be finished. A second one stops at once. Many processes
-  finish the step after which all have heard of it."
+  "Within, Ctrl-C, SIGTERM and the closing of the terminal let the step be finished. A second one
+  stops at once. Many processes finish the step after which all have heard of it."
   (defn ask [number frame]
     (when run.asked
       (raise (KeyboardInterrupt)))
@@ -162,8 +167,11 @@
     (when (is run.group ALONE)
       (setv run.stopping run.asked)))
   (setv before {})
-  (for [number [signal.SIGINT signal.SIGTERM]]
-    (setv (get before number) (signal.signal number ask)))
+  (for [name EXIT-CODES]
+    (setv number (getattr signal name None))           ; Windows has no SIGHUP
+    (unless (or (is number None)
+                (and (= name "SIGHUP") (= (signal.getsignal number) signal.SIG-IGN)))     ; nohup's
+      (setv (get before number) (signal.signal number ask))))
   (try
     (yield)
     (finally

@@ -164,6 +164,14 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 (defn tokens-a-step [run]
   (* run.train.batch-size run.config.block-size run.train.gradient-accumulation-steps))
 
+(defn check-finite [run name loss]
+  "WorkError, which calls it the NAME, if a LOSS of RUN is no number."
+  (unless (isfinite loss)
+    (raise (WorkError (+ f"the {name} is {loss}: training stopped"
+                         (if (and run.folder (>= run.evaluated 0))
+                           f", {run.folder} keeps the checkpoint of step {run.evaluated}" "")
+                         "; try a smaller --learning-rate or a --grad-clip")))))
+
 (defn look [run]
   "Bring the losses of the last steps home; WorkError if one of them is not finite. Many processes
   do so after the same step."
@@ -172,11 +180,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           first-step (- run.step (len losses)))
     (.clear run.pending)
     (for [[i loss] (enumerate losses)]
-      (unless (isfinite loss)
-        (raise (WorkError (+ f"the loss of step {(+ first-step i)} is {loss}: training stopped"
-                             (if (and run.folder (>= run.evaluated 0))
-                               f", {run.folder} keeps the checkpoint of step {run.evaluated}" "")
-                             "; try a smaller --learning-rate or a --grad-clip")))))
+      (check-finite run f"loss of step {(+ first-step i)}" loss))
     (setv run.loss (get losses -1)))
   run.loss)
 
@@ -244,9 +248,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (setv row (evaluate run)
         better (or (is (get run.best "val_loss") None)
                    (< (get row "val_loss") (get run.best "val_loss"))))
-  (unless (isfinite (get row "val_loss"))
-    (raise (WorkError (+ f"the validation loss at step {run.step} is {(get row "val_loss")}: "
-                         "training stopped; try a smaller --learning-rate or a --grad-clip"))))
+  (check-finite run f"validation loss at step {run.step}" (get row "val_loss"))
   (setv run.evaluated run.step
         run.stale (if better 0 (+ run.stale 1))
         run.best (if better {"val_loss" (get row "val_loss")  "step" run.step} run.best))
