@@ -49,23 +49,30 @@ have to be what the layer gave."
         (.append found #(name [part]))))
   found)
 
-(defn weights-of [part seen]
-  "part -> (H T T) (H T D) (H T D): its weights, the values mixed by them, and what it really gave."
+(defn projections [part seen]
+  "part -> (H T D) x 4, number: its heads' queries, keys and values, what they really gave, and by
+  what root they divide scores."
   (setv output (fn [layer] (get (get seen layer) 1))
         split  (fn [x] (get (part.split-heads x) 0)))
   (cond
     (isinstance part Head)
-      (setv [q k v given] (map output [part.query part.key part.value part]))
-    (isinstance part Average)
-      (setv [v given] (get seen part)
-            q (torch.zeros-like v)
-            k q)
+      (do (setv [q k v given] (map output [part.query part.key part.value part]))
+          [q k v given (sqrt (get q.shape -1))])
+    (isinstance part Average)             ; as if all scores were 0
+      (do (setv [v given] (get seen part)
+                zeros     (torch.zeros-like v))
+          [zeros zeros v given 1])
     True
-      (setv [q k v] (map split (.chunk (output part.c-attn) 3 :dim -1))
-            ;; attention-weights divides by sqrt(D), this layer perhaps by something else.
-            q (if part.scale (* q part.scale (sqrt (get q.shape -1))) q)
-            given (split (get (get seen part.c-proj) 0))))
-  (setv weights (attention-weights q k :mask (causal (get q.shape -2) :device q.device)))
+      (do (setv [q k v] (map split (.chunk (output part.c-attn) 3 :dim -1))
+                given   (split (get (get seen part.c-proj) 0)))
+          [q k v given (if part.scale (/ 1 part.scale) (sqrt (get q.shape -1)))])))
+
+(defn weights-of [part seen]
+  "part -> (H T T) (H T D) (H T D): its weights, the values mixed by them, and what it really gave."
+  (setv [q k v given root] (projections part seen)
+        [T D]   (cut q.shape -2 None)
+        q       (* q (/ (sqrt D) root))      ; attention-weights divides by sqrt(D) in any case
+        weights (attention-weights q k :mask (causal T :device q.device)))
   [weights (@ weights v) given])
 
 (defn [(torch.no-grad)] followed [name parts seen]

@@ -14,10 +14,10 @@ and compared with torch's fused kernel, and with what the model's head gave."
          rich.text [Text]
          torch
          torch.nn.functional :as F
-         nanogpt-hy.course [causal Head]
+         nanogpt-hy.course [causal]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.ladder [Average]
-         nanogpt-hy.lab.inside.attention [noted pick talkers]
+         nanogpt-hy.lab.inside.attention [noted pick projections talkers]
          nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject])
 
 (setv MOST-TOKENS 9        ; more rows nobody works out with a pencil, nor do they fit 80 columns
@@ -46,18 +46,6 @@ and compared with torch's fused kernel, and with what the model's head gave."
   #^ torch.Tensor fused              ; (T D) the same by torch's fused kernel
   #^ torch.Tensor given)             ; (T D) the same as the model's own head gave it
 
-(defn projections [part seen]
-  "part -> [#(q k v given root)], one for each of its heads: (T D) each, and a number."
-  (setv output (fn [layer] (get (get seen layer) 1 0))
-        split  (fn [x] (get (part.split-heads (ncut x None)) 0)))               ; (H T D)
-  (when (isinstance part Head)
-    (setv q (output part.query))
-    (return [#(q (output part.key) (output part.value) (output part) (sqrt (get q.shape -1)))]))
-  (setv [q k v] (map split (.chunk (output part.c-attn) 3 :dim -1))
-        given   (split (get (get seen part.c-proj) 0 0))
-        root    (if part.scale (/ 1 part.scale) (sqrt (get q.shape -1))))
-  (lfor  h (range (len q))  #((get q h) (get k h) (get v h) (get given h) root)))
-
 (defn work-out [q k v root]
   "(T D) (T D) (T D), number -> dict: attention in its smallest steps."
   (setv scores  (@ q (.t k))                                                    ; (T T)
@@ -80,7 +68,8 @@ and compared with torch's fused kernel, and with what the model's head gave."
   (unless groups
     (raise (RequestError (+ f"{about.name} has no head with queries and keys: use a stage from "
                             "head on"))))
-  (get (pick groups layer "layer") 0 1 1))
+  (setv [_ [_ parts]] (get (pick groups layer "layer") 0))
+  parts)
 
 (defn channel-label [name]
   "str -> str: a handmade channel's name for a table  ; (channel-label \"now \\n\") => 'now ↵'"
@@ -115,9 +104,12 @@ and compared with torch's fused kernel, and with what the model's head gave."
         parts (chosen-part about layer))
   (with [seen (noted about.model)]
     (logits-of about [ids]))
-  (setv heads (lfor  part parts  one (projections part seen)  one)
-        [q k v given root] (get (pick heads head "head") 0 1)
-        [q k v given] (lfor  x [q k v given]  (.cpu (.float x)))
+  (setv heads (lfor  part parts
+                     :setv [#* each root] (projections part seen)
+                     one (zip #* each)
+                     [one root])
+        [_ [one root]] (get (pick heads head "head") 0)
+        [q k v given]  (lfor  x one  (.cpu (.float x)))
         worked (work-out q k v root)
         D (get q.shape -1))
   (unless (and (.all (.isfinite (get worked "scores"))) (.all (.isfinite (get worked "mix"))))
