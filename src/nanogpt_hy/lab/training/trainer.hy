@@ -97,32 +97,39 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.generators (dfor  name ["batches" "evaluation"]
                                  name (when (= train.draws "named")
                                         (named-generator train.seed name))))
-    (setv self.default-state (seeded-state train.seed self.device))
-    (with [_ (at-work self)]
-      (setv self.model (placed self.group (build-model stage config :init train.init) self.device
-                               train.shard)
-            self.ahead (when (draws-ahead self) (fresh-batches self))))
-    (own-dropout self)
-    (setv self.scaler (when (= self.dtype torch.float16) (torch.amp.GradScaler self.device.type))
-          self.optimizer (Descent self.model train :scaler self.scaler
-                                  :flat (and (= self.device.type "cpu")
-                                             (not (is-sharded self.model))))
-          self.workers (when (by-hand self)
-                         (Workers self.model config self.optimizer.adamw
-                                  (fn [i] (named-generator train.seed f"dropout {i} {self.step}"))
-                                  :compiled self.compiled))
-          self.forward (Forward (together self.group self.model
-                                          (if (and self.compiled (not self.workers))
-                                            (Compiled self.model)
-                                            self.model)
-                                          train.gradient-accumulation-steps)
-                                self.device self.dtype self.scaler)
-          self.train-step (if self.workers
-                            (partial train-step-by-hand self.workers self.optimizer)
-                            (partial train-step self.forward self.optimizer))))
+    (draw-model self)
+    (make-step self))
 
   (defn __repr__ [self]
     f"<Run: {self.stage} on {self.corpus.path}, step {self.step} of {self.train.max-iters}>"))
+
+(defn draw-model [run]
+  "Draw the first weights of RUN, and its first batch where that comes so early."
+  (setv run.default-state (seeded-state run.train.seed run.device))
+  (with [_ (at-work run)]
+    (setv run.model (placed run.group
+                            (build-model run.stage run.config :init run.train.init)
+                            run.device run.train.shard)
+          run.ahead (when (draws-ahead run) (fresh-batches run))))
+  (own-dropout run))
+
+(defn make-step [run]
+  "Give RUN what computes its losses and what takes its steps."
+  (setv run.scaler (when (= run.dtype torch.float16) (torch.amp.GradScaler run.device.type))
+        run.optimizer (Descent run.model run.train :scaler run.scaler
+                               :flat (and (= run.device.type "cpu")
+                                          (not (is-sharded run.model))))
+        run.workers (when (by-hand run)
+                      (Workers run.model run.config run.optimizer.adamw
+                               (fn [i] (named-generator run.train.seed f"dropout {i} {run.step}"))
+                               :compiled run.compiled))
+        model (if (and run.compiled (not run.workers)) (Compiled run.model) run.model)
+        run.forward (Forward (together run.group run.model model
+                                       run.train.gradient-accumulation-steps)
+                             run.device run.dtype run.scaler)
+        run.train-step (if run.workers
+                         (partial train-step-by-hand run.workers run.optimizer)
+                         (partial train-step run.forward run.optimizer))))
 
 (defn by-hand [run]
   "Whether the written-out gradient serves: it is that of fast's GPT in float32, on a CPU, in one
