@@ -40,19 +40,27 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
         biases  (if (is bias None) None (.view bias P 1 -1))
         shared  (.expand (.t weight) threads I O)
         few     (max 1 (// I 12)))
-  (fn [x]
+  (defn through [x]
     (setv [B t _] x.shape
           n (* B t))
     (cond
+      (= n 1)       (-> (.expand x P 1 I)
+                        (product parts biases)                       ; (P 1 O/P)
+                        (.view 1 1 O))
       (<= n few)    (-> (.reshape x 1 n I)
                         (.expand P n I)
                         (product parts biases)                       ; (P n O/P)
                         (.transpose 0 1)
                         (.reshape B t O))
-      (% n threads) (F.linear x weight bias)
+      (% n threads) (-> (.reshape x 1 n I)
+                        (F.pad [0 0 0 (% (- n) threads)])            ; as many rows for each thread
+                        through
+                        (ncut : (: n))
+                        (.reshape B t O))
       True          (-> (.reshape x threads -1 I)
                         (product shared bias)                        ; (threads n/threads O)
-                        (.view B t O)))))
+                        (.view B t O))))
+  through)
 
 (defn norm [layer]
   "nn.LayerNorm -> function, (B t C) -> (B t C)"
