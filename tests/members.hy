@@ -7,6 +7,7 @@ with the others, and write down what it saw."
          pathlib [Path]
          torch
          nanogpt-hy.cli [main]
+         nanogpt-hy.lab.training.processes :as processes
          nanogpt-hy.lab.training.processes [joined]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.session [begin go new-run]
@@ -59,6 +60,11 @@ with the others, and write down what it saw."
       (raise (MemoryError)))
     (rate-at train step))
   (setv trainer.learning-rate-at limited)
+  (sys.exit (main (list words))))
+
+(defn stalls [#* words]
+  "A training that says sooner than others that it still waits."
+  (setv processes.LATEST 2)
   (sys.exit (main (list words))))
 
 (defn differs [#* words]

@@ -46,23 +46,28 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
     (yield port)
     (del store)))
 
+(defn [contextmanager] started [size #* command]
+  "Within, SIZE processes that know of each other run COMMAND."
+  (with [port (listening)]
+    (setv those (lfor  rank (range size)
+                  (subprocess.Popen (list (map str command)) :text True :stderr subprocess.PIPE
+                    :stdout subprocess.PIPE
+                    :env {#** os.environ  #** LOOPBACK  "MASTER_PORT" (str port)
+                          "RANK" (str rank)  "LOCAL_RANK" (str rank)  "WORLD_SIZE" (str size)
+                          "LOCAL_WORLD_SIZE" (str size)
+                          "TORCHELASTIC_USE_AGENT_STORE" "True"})))
+    (try
+      (yield those)
+      (finally
+        (for [p those]
+          (.kill p)
+          (.communicate p))))))
+
 (defn company [size #* command]
   "Run COMMAND in SIZE processes that know of each other; -> [CompletedProcess]."
-  (with [port (listening)]
-    (setv started (lfor  rank (range size)
-                    (subprocess.Popen (list (map str command)) :text True :stderr subprocess.PIPE
-                      :stdout subprocess.PIPE
-                      :env {#** os.environ  #** LOOPBACK  "MASTER_PORT" (str port)
-                            "RANK" (str rank)  "LOCAL_RANK" (str rank)  "WORLD_SIZE" (str size)
-                            "LOCAL_WORLD_SIZE" (str size)
-                            "TORCHELASTIC_USE_AGENT_STORE" "True"})))
-    (try
-      (lfor  p started  :setv [out err] (.communicate p :timeout 120)
-             (subprocess.CompletedProcess p.args p.returncode out err))
-      (finally
-        (for [p started]
-          (.kill p)
-          (.wait p))))))
+  (with [those (started size #* command)]
+    (lfor  p those  :setv [out err] (.communicate p :timeout 120)
+           (subprocess.CompletedProcess p.args p.returncode out err))))
 
 (defn member [name #* words]
   "The command that calls a function of members.hy."
@@ -264,6 +269,23 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
   (assert (not-in "nanogpt_hy/lab" said))          ; the one traceback is torchrun's own
   (members.trained ab {"max_iters" (+ step 5)} :folder (str folder) :resume True)
   (assert (= (get (read-meta last-file) "step") (+ step 5))))
+
+(defn [slow (pytest.mark.skipif (= os.name "nt") :reason "nothing can be halted there")]
+      test-who-is-told-to-stop-and-still-waits-says-so [ab tmp-path]
+  "The second process is halted, so the first waits for it where no Python runs."
+  (setv folder    (/ tmp-path "run")
+        last-file (/ folder "last.safetensors"))
+  (with [[first second] (started 2 #* (member "stalls" "train" ab "--out" (str folder) #* TRAIN
+                                              "--max-iters" "1000000"))]
+    (wait-for (fn [] (.exists last-file)) first)
+    (.send-signal second signal.SIGSTOP)
+    (time.sleep 0.5)
+    (.send-signal first signal.SIGTERM)
+    (setv [_ err] (.communicate first :timeout 30)))
+  (assert (= first.returncode 1) err)
+  (setv [line] (gfor  line (.splitlines err)  :if (.startswith line "nanogpt-hy:")  line))
+  (for [part ["told to stop" f"keeps the checkpoint of step {(get (read-meta last-file) "step")}"]]
+    (assert (in part line))))
 
 ;;; What cannot be
 

@@ -11,7 +11,11 @@ other. Every function is the same as doing nothing where a process is ALONE."
          datetime [timedelta]
          hashlib
          json
+         os
          signal
+         socket
+         sys
+         threading [Event Thread]
          time [perf-counter]
          torch
          torch.distributed :as dist
@@ -19,14 +23,16 @@ other. Every function is the same as doing nothing where a process is ALONE."
          nanogpt-hy [__version__]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.files [short]
-         nanogpt-hy.lab.training.launch [ALONE claims launched])
+         nanogpt-hy.lab.training.launch [ALONE claims launched voice])
 
 (setv PATIENCE (timedelta :minutes 10)   ; with one that neither answers nor is known to be gone
+      LATEST   20                        ; seconds after SIGTERM; after 30 torchrun kills
       PAUSE    0.2)                      ; seconds between two looks at the losses
 
 ;; Meeting and parting
 
-(setv joined-now {"group" ALONE  "store" None})      ; with whom, and where they keep notes
+;; With whom, where they keep notes, and what they train.
+(setv joined-now {"group" ALONE  "store" None  "run" None})
 
 (defn here []
   "-> Group: the processes that this one trains with now."
@@ -52,6 +58,34 @@ other. Every function is the same as doing nothing where a process is ALONE."
   (.update joined-now :group group :store store)
   (.append claims (first-to-say store)))
 
+(defn end-now []
+  "Say what can still be said, and end this process."
+  (when (setx name (voice))
+    (print (+ f"{name}: told to stop, this process still waits for another one: "
+              (way-on (get joined-now "run")))
+           :file sys.stderr :flush True))
+  (os._exit 1))
+
+(defn [contextmanager] never-mute []
+  "Within, a process that was told to end (SIGTERM) and has not done so LATEST seconds later does so
+  with a line. It may wait, where no Python runs, for one that is gone; but a thread hears the
+  signal too."
+  (setv [heard tell] (socket.socketpair)
+        done         (Event))
+  (.setblocking tell False)
+  (setv before (signal.set-wakeup-fd (.fileno tell) :warn-on-full-buffer False))
+  (defn watch []
+    (while (not-in (.recv heard 1) [(bytes [signal.SIGTERM]) b""]))     ; b"": nobody tells any more
+    (unless (.wait done LATEST)
+      (end-now)))
+  (.start (Thread :target watch :daemon True))
+  (try
+    (yield)
+    (finally
+      (.set done)
+      (signal.set-wakeup-fd before)
+      (.close tell))))
+
 (defn [contextmanager] joined []
   "Within, this process is one of those that torchrun started; -> Group."
   (setv group (launched))
@@ -59,14 +93,15 @@ other. Every function is the same as doing nothing where a process is ALONE."
     (yield group)
     (return))
   (try
-    (with [_ (unless-one-dies group)]
+    (with [_ (unless-one-dies group)
+           _ (never-mute)]
       (meet group)
       (yield group))
     (except [BaseException]
       ;; torchrun ends the others of a process that failed; this one is about to end by itself.
       (signal.signal signal.SIGTERM signal.SIG-IGN)
       (raise)))
-  (.update joined-now :group ALONE :store None)
+  (.update joined-now :group ALONE :store None :run None)
   (.clear claims)
   (dist.destroy-process-group))
 
@@ -83,6 +118,7 @@ other. Every function is the same as doing nothing where a process is ALONE."
 
 (defn [contextmanager] unless-one-dies [group [run None]]
   "Within, the end of another process of GROUP is a WorkError that says from where RUN can go on."
+  (.update joined-now :run run)
   (try
     (yield)
     (except [e RuntimeError]
@@ -108,7 +144,7 @@ other. Every function is the same as doing nothing where a process is ALONE."
 
 (defn leaders-word [name say]
   "-> str: the text that SAY gives in the first process, in all of them; NAME is how they call it."
-  (setv [group store] (.values joined-now))
+  (setv [group store _] (.values joined-now))
   (when group.leads
     (setv word (str (say)))
     (unless (is group ALONE)
