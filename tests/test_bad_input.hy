@@ -543,6 +543,11 @@
   (refused (ask "train" "ab.txt" "--resume" #* options) "cannot resume with" "without --resume"
            #* parts))
 
+(defn test-the-batch-that-was-drawn-ahead-may-have-another-size [ask]
+  "The published order draws it before the checkpoint is written; later ones have the new size."
+  (well (train ask "--draws" "published" #* (quick)))
+  (well (ask "train" "ab.txt" "--out" "runs/new" "--resume" "--batch-size" 6 "--max-iters" 8)))
+
 (defn test-the-first-command-resumes-too [ask]
   "With --resume behind it, the command that began a run goes on with it, whatever its preset."
   (well (train ask "--preset" "lecture" "--stage" "bigram" "--max-iters" 1 "--eval-iters" 1))

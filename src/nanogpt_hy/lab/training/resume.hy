@@ -80,11 +80,12 @@ A run goes on with the text, the model and the draws that it was begun with; the
   (when (and step (not found))
     (raise (ValueError "the optimizer's memory is missing"))))
 
-(defn check-restored [run]
-  "ValueError or RuntimeError if RUN cannot draw, or has drawn what is no batch of its text."
+(defn check-restored [run saved]
+  "ValueError or RuntimeError if RUN cannot draw, or has drawn what is no batch of its text, of the
+  size that the TrainConfig SAVED says."
   (with [_ (at-work run)])               ; gives torch the state of its generators
   (for [pair (or run.ahead [])  ids pair]
-    (unless (and (= (tuple ids.shape) #(run.train.batch-size run.config.block-size))
+    (unless (and (= (tuple ids.shape) #(saved.batch-size run.config.block-size))
                  (<= 0 (.min ids) (.max ids) (- run.config.vocab-size 1)))
       (raise (ValueError "the batch that was drawn ahead is none")))))
 
@@ -105,21 +106,21 @@ A run goes on with the text, the model and the draws that it was begun with; the
   (check-same-text text folder data)
   (check-same-tokenizer tokenizer (get meta "tokenizer"))
   (setv config (read-config GPTConfig (get meta "config") f"{path}")
-        train (read-config TrainConfig (get meta "train") f"{path}")
+        saved (read-config TrainConfig (get meta "train") f"{path}")
         begun (get meta "stage")
         preset-layer (if preset-name (preset-of preset-name begun) {})
         asked (| preset-layer settings (check-keys "the request" options))
         fixed #{"seed" "draws" "decay" #* (asdict config)})
   (check-same (| (if stage {"stage" stage} {}) (dfor  k asked  :if (in k fixed)  k (get asked k)))
-              {"stage" begun  #** (asdict train)  #** (asdict config)})
-  (setv train (replace train #** (dfor  [k v] (.items asked)  :if (in k (asdict train))  k v))
+              {"stage" begun  #** (asdict saved)  #** (asdict config)})
+  (setv train (replace saved #** (dfor  [k v] (.items asked)  :if (in k (asdict saved))  k v))
         corpus (as-corpus text (tokenizer-from (get meta "tokenizer")
                                   :vocab-size config.vocab-size  :source f"{path}"))
         run (Run corpus config train :stage begun :folder folder))
   (try
     (check-moments run tensors (get meta "step"))
     (restore run tensors (get meta "step") (.get meta "progress"))
-    (check-restored run)
+    (check-restored run saved)
     (except [e [KeyError TypeError ValueError RuntimeError IndexError AttributeError]]
       (raise (RequestError
         (+ f"{path} cannot be resumed, its record of the run is damaged ({(short (str e))}): "
