@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import hy  # noqa: F401
-from hy.errors import HyMacroExpansionError
 from cyclopts import App, CoercionError, CycloptsError, Group, Parameter, convert
+from hy.errors import HyMacroExpansionError
 
 from nanogpt_hy import __version__
 from nanogpt_hy.complaints import complaint, one_line, voice

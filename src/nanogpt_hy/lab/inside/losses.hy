@@ -9,6 +9,7 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-losses]
+         nanogpt-hy.lab.training.device [sent]
          nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor rows-at-once
                                              token-losses]
          nanogpt-hy.lab.files [read-rows short]
@@ -39,7 +40,7 @@
         [total squares rows] [0 0 0])
   (with [_ (in-eval-mode model)]
     (for [[x y] batches]
-      (setv losses (.double (token-losses model (.to x device) (.to y device)))
+      (setv losses (.double (token-losses model (sent x device) (sent y device)))
             total (+ total (.sum losses 0))
             squares (+ squares (.sum (** losses 2) 0))
             rows (+ rows (len losses)))))
@@ -62,7 +63,7 @@
   (defn last-losses [starts count]
     (torch.cat (lfor  some (.split starts (rows-at-once block-size))
                       [x y] [(windows ids some block-size)]
-                      (.flatten (ncut (token-losses model (.to x device) (.to y device))
+                      (.flatten (ncut (token-losses model (sent x device) (sent y device))
                                       : (: (- count) None))))))
   (setv rows [])
   (with [_ (in-eval-mode model)]
