@@ -21,9 +21,10 @@
          nanogpt-hy.lab.training.device [choose-dtype]
          nanogpt-hy.lab.training.profile [profile-steps]
          nanogpt-hy.lab.training.resume [resume-run]
-         nanogpt-hy.lab.training.session [begin go new-run]
+         nanogpt-hy.lab.training.saving [fork save state-tensors]
+         nanogpt-hy.lab.training.session [begin go judge new-run]
          nanogpt-hy.lab.training.summary [summary]
-         nanogpt-hy.lab.training.trainer [at-work evaluate fork judge save state-tensors steps])
+         nanogpt-hy.lab.training.trainer [at-work evaluate steps])
 
 (setv everywhere (pytest.mark.parametrize "device"
                    ["cpu" (pytest.param "cuda" :marks pytest.mark.cuda)])

@@ -25,11 +25,12 @@
          nanogpt-hy.lab.training.memory [enough-memory peak-memory]
          nanogpt-hy.lab.training.profile [lines-of profile-steps seen shares]
          nanogpt-hy.lab.training.resume [resume-run]
-         nanogpt-hy.lab.training.session [begin go new-run]
+         nanogpt-hy.lab.training.saving [save]
+         nanogpt-hy.lab.training.session [begin go judge new-run]
          nanogpt-hy.lab.training.summary [flops-per-token in-words peak-flops scaled summary
                                           tokens-per-second]
          nanogpt-hy.lab.training.tensorboard [curves]
-         nanogpt-hy.lab.training.trainer [evaluate judge save steps])
+         nanogpt-hy.lab.training.trainer [evaluate steps])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."

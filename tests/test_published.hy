@@ -6,8 +6,8 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
 
 (import  json
          pytest
-         nanogpt-hy.lab.training.session [go new-run parameters]
-         nanogpt-hy.lab.training.trainer [judge steps])
+         nanogpt-hy.lab.training.session [go judge new-run parameters]
+         nanogpt-hy.lab.training.trainer [steps])
 
 (defn published [text stage preset-name #** options]
   "The Run that repeats a published one."

@@ -27,8 +27,9 @@
          nanogpt-hy.lab.data.tokenizers [make-tokenizer tokenizer-json]
          nanogpt-hy.lab.training.evaluation [all-of]
          nanogpt-hy.lab.training.resume [resume-run]
-         nanogpt-hy.lab.training.session [begin go new-run yardsticks]
-         nanogpt-hy.lab.training.trainer [judge save state-tensors steps])
+         nanogpt-hy.lab.training.saving [save state-tensors]
+         nanogpt-hy.lab.training.session [begin go judge new-run yardsticks]
+         nanogpt-hy.lab.training.trainer [steps])
 
 (setv PROSE (* "Der Bär sagt: »Öl, don't!«\r\n\tзима 寒い 🐻\u200d❄️ it's  2 x 2 = 4.   \n\n" 40)
       TEXTS {"prose"       PROSE

@@ -24,10 +24,10 @@
          nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.randomness [named-seed]
          nanogpt-hy.lab.training.resume [resume-run]
-         nanogpt-hy.lab.training.session [begin go new-run tuned-run]
+         nanogpt-hy.lab.training.saving [fork save state-tensors]
+         nanogpt-hy.lab.training.session [begin go judge new-run tuned-run]
          nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.training.trainer [at-work batches-of eval-iters evaluate fork judge save
-                                          state-tensors steps])
+         nanogpt-hy.lab.training.trainer [at-work batches-of eval-iters evaluate steps])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."

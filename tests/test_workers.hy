@@ -12,8 +12,9 @@ plain forms give."
          nanogpt-hy.fast [FastGPT parameter-groups]
          nanogpt-hy.lab.training.adamw [AdamW]
          nanogpt-hy.lab.training.device [with-threads]
+         nanogpt-hy.lab.training.saving [state-tensors]
          nanogpt-hy.lab.training.session [new-run]
-         nanogpt-hy.lab.training.trainer [state-tensors steps]
+         nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.lab.training.workers [in-turn Workers])
 
 (setv WIDE (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 72))

@@ -15,8 +15,8 @@
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lab.data.markov [ab-chain draw-lines]
          nanogpt-hy.lab.modes [in-eval-mode]
+         nanogpt-hy.lab.training.saving [save]
          nanogpt-hy.lab.training.session [go new-run parameters tuned-run]
-         nanogpt-hy.lab.training.trainer [save]
          nanogpt-hy.lessons.lesson [lesson-paths])
 
 (setv SHAPE {"block_size" 16  "n_layer" 3  "n_head" 4  "n_embd" 32  "max_iters" 400

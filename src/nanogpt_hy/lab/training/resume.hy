@@ -12,11 +12,12 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [as-corpus Corpus marks-of]
+         nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.files [short write-atomic]
          nanogpt-hy.lab.training.processes [here]
+         nanogpt-hy.lab.training.saving [metrics-so-far restore]
          nanogpt-hy.lab.training.session [preset-of write-config]
-         nanogpt-hy.lab.data.tokenizers [tokenizer-from]
-         nanogpt-hy.lab.training.trainer [at-work metrics-so-far restore Run])
+         nanogpt-hy.lab.training.trainer [at-work Run])
 
 (setv MOST 1e15)       ; of any number in a record of a run: more is no truth
 

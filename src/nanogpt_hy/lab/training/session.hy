@@ -23,8 +23,9 @@
          nanogpt-hy.lab.training.processes [here]
          nanogpt-hy.lab.files [read-toml short write-atomic]
          nanogpt-hy.lab.checkpoints.trained [open-model Trained]
+         nanogpt-hy.lab.training.saving [log-metrics save]
          nanogpt-hy.lab.training.summary [summary]
-         nanogpt-hy.lab.training.trainer [eval-iters judge log-metrics Run save steps])
+         nanogpt-hy.lab.training.trainer [check-finite eval-iters evaluate Run steps])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
       RUNS          "runs"
@@ -177,6 +178,22 @@
     (finally
       (for [[number handler] (.items before)]
         (signal.signal number handler)))))
+
+(defn judge [run]
+  "Evaluate, remember whether that is the best so far, and save."
+  (setv row (evaluate run)
+        better (or (is (get run.best "val_loss") None)
+                   (< (get row "val_loss") (get run.best "val_loss"))))
+  (check-finite run f"validation loss at step {run.step}" (get row "val_loss"))
+  (setv run.evaluated run.step
+        run.stale (if better 0 (+ run.stale 1))
+        run.best (if better {"val_loss" (get row "val_loss")  "step" run.step} run.best))
+  (when run.folder
+    (log-metrics run row)
+    (when better
+      (save run "best"))
+    (save run "last"))
+  row)
 
 (defn finished [run]
   "Why there is nothing more to do, or None."

@@ -2,7 +2,7 @@
 
 (import  contextlib [contextmanager]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.training.trainer [metrics-so-far])
+         nanogpt-hy.lab.training.saving [metrics-so-far])
 
 (defn summary-writer []
   "torch's SummaryWriter; RequestError if the package that it needs is not there."

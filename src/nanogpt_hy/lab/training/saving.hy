@@ -1,0 +1,109 @@
+"A run's state: to its folder and back, and into a copy of it.
+
+  (setv other (fork run))              ; a copy that goes its own way
+  (save run)                           ; if it has a folder: (begin (new-run … :folder \"x\"))"
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  dataclasses [asdict]
+         json
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.checkpoints.checkpoint [load-weights save-checkpoint]
+         nanogpt-hy.lab.files [read-rows]
+         nanogpt-hy.lab.training.parallel [parts-of whole]
+         nanogpt-hy.lab.training.randomness [seeded-state]
+         nanogpt-hy.lab.training.trainer [look own-dropout Run])
+
+;; Its state
+
+(defn state-tensors [run]
+  "-> dict of tensors: all that the next step depends on, beside the numbers of `progress`."
+  (setv generators (dfor  [name g] (.items run.generators)  :if g  name (.get-state g))
+        ahead (or run.ahead []))
+  (| (whole run.group
+       (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
+          (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)))
+     (dfor  [name s] (.items generators)  f"generator.{name}" s)
+     (dfor  [name s] (.items run.default-state)  f"generator.default.{name}" s)
+     (dfor  [i pair] (enumerate ahead)  [j part] (enumerate pair)  f"ahead.{i}.{j}" part)))
+
+(defn progress [run]
+  "-> JSON: where the run stands."
+  {"tokens" run.tokens  "seconds" run.seconds  "loss" run.loss  "evaluated" run.evaluated
+   "best" run.best  "stale" run.stale
+   "scaler" (when run.scaler (.state-dict run.scaler))})
+
+(defn run-meta [run]
+  "-> JSON: what a checkpoint says of itself."
+  (setv corpus run.corpus)
+  {"stage" run.stage  "config" (asdict run.config)  "train" (asdict run.train)
+   "tokenizer" (.state corpus.tokenizer)  "step" run.step
+   "losses" {"train" run.loss  "best" (get run.best "val_loss")}
+   "data" {"path" corpus.path  "sha256" corpus.sha256  "characters" corpus.characters
+           "train_tokens" (len corpus.train)  "val_tokens" (len corpus.val)
+           "starts" corpus.starts}
+   "progress" (progress run)})
+
+(defn save [run [name "last"]]
+  "Write NAME.safetensors into the run's folder; `last` can be resumed, `best` holds the weights."
+  (unless run.folder
+    (raise (RequestError "this run has no folder to save in: make it with :folder \"runs/NAME\"")))
+  (look run)
+  (setv tensors (state-tensors run))
+  (when run.group.leads
+    (save-checkpoint (/ run.folder f"{name}.safetensors")
+                     (if (= name "last")
+                       tensors
+                       (dfor  [key t] (.items tensors)  :if (.startswith key "model.")  key t))
+                     (run-meta run))))
+
+(defn restore [run tensors step progress]
+  "Put RUN where another stood: state TENSORS, STEP and PROGRESS as the functions above give them."
+  (defn under [prefix]
+    (dfor  [key t] (.items tensors)  :if (.startswith key prefix)  (.removeprefix key prefix) t))
+  (load-weights run.model (parts-of tensors run.model))
+  (.restore run.optimizer (under "optimizer."))
+  (for [[name generator] (.items run.generators)  :if generator]
+    (.set-state generator (get tensors f"generator.{name}")))
+  (setv ahead (under "ahead.")
+        ;; Of a device that the run comes to only now, the file has no state.
+        run.default-state (| (seeded-state run.train.seed run.device) (under "generator.default."))
+        run.ahead (or (lfor  i (range (// (len ahead) 2))
+                        [(get ahead f"{i}.0") (get ahead f"{i}.1")])
+                      None)
+        run.step step)
+  (for [name ["tokens" "seconds" "loss" "evaluated" "best" "stale"]]
+    (setattr run name (get progress name)))
+  (own-dropout run)
+  (when (and run.scaler (get progress "scaler"))
+    (.load-state-dict run.scaler (get progress "scaler"))))
+
+(defn fork [run]
+  "A copy of RUN that goes its own way and writes nothing."
+  (setv copy (Run run.corpus run.config run.train :stage run.stage))
+  (restore copy
+           (dfor  [name t] (.items (state-tensors run))  name (.clone t))
+           run.step
+           (json.loads (json.dumps (progress run))))
+  copy)
+
+;; Its metrics
+
+(defn metrics-so-far [run]
+  "-> dicts: the rows of the run's metrics.jsonl."
+  (setv path (/ run.folder "metrics.jsonl"))
+  (if (.exists path) (read-rows path) []))
+
+(defn log-metrics [run row]
+  "Append ROW to the run's metrics.jsonl, and let others know."
+  (unless run.group.leads
+    (return))
+  (setv path (/ run.folder "metrics.jsonl"))
+  (try
+    (with [file (open path "a" :encoding "utf-8")]
+      (.write file (+ (json.dumps row) "\n")))
+    (except [e OSError]
+      (raise (WorkError (+ f"cannot write {path} ({e.strerror}): "
+                           "free some space, or use a folder that you may write to")))))
+  (for [hear run.listeners]
+    (hear row)))
