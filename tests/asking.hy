@@ -2,7 +2,7 @@
 
 (import  os
          shutil
-         nanogpt-hy.cli [main]
+         nanogpt-hy.__main__ [main]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain])
 

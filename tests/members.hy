@@ -6,7 +6,7 @@ with the others, and write down what it saw."
          sys
          pathlib [Path]
          torch
-         nanogpt-hy.cli [main]
+         nanogpt-hy.__main__ [main]
          nanogpt-hy.lab.training.processes :as processes
          nanogpt-hy.lab.training.processes [joined]
          nanogpt-hy.lab.training.resume [resume-run]

@@ -17,6 +17,7 @@
          asking [asker make-home quick settle words-of]
          nanogpt-hy [__version__]
          hy.errors [HyMacroExpansionError]
+         nanogpt-hy.__main__ [main]
          nanogpt-hy.cli :as cli-module
          nanogpt-hy.cli [app]
          nanogpt-hy.config [FIELDS option-name preset]
@@ -95,7 +96,7 @@
              ["train" "x" "--n-layer" "two"] ["sample" "--top-k" "1.5"] ["data" "ab"]]
       SCRIPT "
 import sys
-from nanogpt_hy.cli import main
+from nanogpt_hy.__main__ import main
 for words in eval(sys.argv[1]):
     assert main(words) in (0, 2), words
 print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in sys.modules])
@@ -196,8 +197,23 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
       (except [e KeyboardInterrupt]
         (raise (HyMacroExpansionError "expanding" None None None)))))
   (monkeypatch.setattr cli-module "app" broken)
-  (assert (= 130 (cli-module.main ["lesson"])))
+  (assert (= 130 (main ["lesson"])))
   (assert (= "nanogpt-hy: interrupted\n" (. (capsys.readouterr) err))))
+
+(setv EARLY "
+import sys
+class AtOnce:
+    def find_spec(name, *others):
+        if name == 'cyclopts':
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, AtOnce)
+from nanogpt_hy.__main__ import main
+sys.exit(main(['--version']))
+")
+
+(defn test-an-interruption-before-the-command-begins []
+  (setv found (subprocess.run [sys.executable "-c" EARLY] :capture-output True :text True))
+  (assert (= [found.returncode found.stdout found.stderr] [130 "" "nanogpt-hy: interrupted\n"])))
 
 
 ;;; sample

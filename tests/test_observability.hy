@@ -270,7 +270,7 @@
   (assert (not (.exists (/ tmp-path "runs")))))
 
 (defn test-tensorboard-is-loaded-only-if-asked [ab tmp-path]
-  (setv script (+ "import sys; from nanogpt_hy.cli import main; main(sys.argv[1:]); "
+  (setv script (+ "import sys; from nanogpt_hy.__main__ import main; main(sys.argv[1:]); "
                   "print([m for m in ('tensorboard', 'google.protobuf') if m in sys.modules])")
         words [sys.executable "-c" script "train" ab "--out" (str (/ tmp-path "run"))
                #* (map str (quick))]

@@ -1,6 +1,4 @@
-"""What the command line says of a wrong request, in one line, and as whom. Loads no torch."""
-
-import os
+"""What the command line says of words that it cannot take, in one line. Loads no torch."""
 
 from cyclopts import (
     CoercionError,
@@ -66,17 +64,3 @@ def complaint(error):
         case UnusedCliTokensError():
             return misplaced(error)
     return " ".join(str(error).split())
-
-
-def one_line(text):
-    """TEXT without what would break the line or steer a terminal: such characters are escaped."""
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def voice():
-    """As whom to name what went wrong; None where another process does that for all."""
-    if "RANK" not in os.environ:
-        return "nanogpt-hy"
-    from nanogpt_hy.lab.training.launch import voice
-
-    return voice()
