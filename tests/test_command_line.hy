@@ -14,15 +14,19 @@
          sys
          time
          pytest
+         torch
          asking [asker make-home quick settle words-of]
-         nanogpt-hy [__version__]
          hy.errors [HyMacroExpansionError]
+         nanogpt-hy [__version__]
          nanogpt-hy.__main__ [main]
          nanogpt-hy.cli :as cli-module
          nanogpt-hy.cli [app]
          nanogpt-hy.config [FIELDS option-name preset]
          nanogpt-hy.lab.checkpoints.checkpoint [read-meta]
-         nanogpt-hy.lab.commands :as commands)
+         nanogpt-hy.lab.commands :as commands
+         nanogpt-hy.lab.judging :as judging
+         nanogpt-hy.lab.judging [counted window-line]
+         nanogpt-hy.lab.training.evaluation [whole-batches])
 
 (setv US [sys.executable "-m" "nanogpt_hy"])
 
@@ -309,14 +313,21 @@ sys.exit(main(['--version']))
 (defn test-eval-of-a-model-that-came-to-nothing [ask monkeypatch]
   "No perplexity can be computed of it, and JSON has no nan."
   (for [loss [800.0 (float "nan") (float "inf")]]
-    (monkeypatch.setattr commands "mean_loss" (fn [#* a #** how] [loss 0.0]))
+    (monkeypatch.setattr judging "mean_loss" (fn [#* a #** how] [loss 0.0]))
     (for [more [[] ["--json"]]]
       (setv said (ask "eval" #* more))
       (assert (= #(said.code said.out) #(1 "")))
       (assert (in f"best.safetensors loses {loss :.4g} nats per token, so" said.err)))))
 
+(defn test-an-evaluation-tells-how-far-it-is []
+  "By its end it has told of every target."
+  (setv told    []
+        batches (list (counted (whole-batches (torch.arange 100) :block-size 8) told.append)))
+  (assert (= told (lfor  [_ y] batches  (.numel y))))
+  (assert (= (sum told) 99)))
+
 (defn test-windows-in-words []
-  (assert (= (commands.window-line {"exact" 1.0  "half" 1.5  "error" 0.25  "tokens" 1000})
+  (assert (= (window-line {"exact" 1.0  "half" 1.5  "error" 0.25  "tokens" 1000})
              (+ "windows     1.0000 past the context, 1.5000 with --window half: +0.5000 "
                 "(standard error 0.2500), over 1,000 tokens"))))
 

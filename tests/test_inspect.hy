@@ -167,7 +167,9 @@
   (setv model (.eval (FastGPT (GPTConfig :vocab-size 5 :block-size block-size :n-embd 8 :n-head 2)))
         ids   (torch.randint 5 #(60)))
   (nn.init.normal_ model.lm-head.weight)
-  (setv found (window-losses model ids block-size :most-work 1,000,000))
+  (setv shares []
+        found  (window-losses model ids block-size :most-work 1,000,000 :told shares.append))
+  (assert (= (sum shares) (pytest.approx 1)))
   (for [window ["exact" "half"]]
     (setv losses [])
     (for [T (range (+ block-size 1) (+ block-size 1 (get found "tokens")))]

@@ -211,7 +211,7 @@ def evaluate(
     json
         Print one JSON object instead of a table.
     """
-    from nanogpt_hy.lab.commands import evaluate
+    from nanogpt_hy.lab.judging import evaluate
 
     return evaluate(text=text, ckpt=ckpt, device=device, windows=windows, as_json=json)
 

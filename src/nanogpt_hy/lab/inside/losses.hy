@@ -48,11 +48,13 @@
         variance (.clamp (- (/ squares rows) (** mean 2)) :min 0))
   [(.tolist mean) (.tolist (/ (.sqrt variance) (sqrt rows))) rows])
 
-(defn [(torch.no-grad)] window-losses [model ids block-size * [most-work 524,288]]
+(defn [(torch.no-grad)] window-losses [model ids block-size * [most-work 524,288]
+                                       [told (fn [share])]]
   "(N) -> dict: the mean loss of tokens past the context, each after what `sample --window` shows
   MODEL: exact, the block-size tokens before it; half, what is left of them by then. The same tokens
   both times, from runs of half a window, evenly spread: as many as MODEL computes by reading about
-  MOST-WORK tokens, but at least two. The error is the difference's."
+  MOST-WORK tokens, but at least two. The error is the difference's. TOLD hears what share of the
+  work is done, each time."
   (setv device (. (next (.parameters model)) device)
         half   (// (+ block-size 1) 2)
         most   (max 2 (// most-work (* half block-size)))
@@ -65,9 +67,11 @@
                       [x y] [(windows ids some block-size)]
                       (.flatten (ncut (token-losses model (sent x device) (sent y device))
                                       : (: (- count) None))))))
-  (setv rows [])
+  (setv rows []
+        chosen (cut starts None None (ceil (/ (len starts) most))))
   (with [_ (in-eval-mode model)]
-    (for [start (cut starts None None (ceil (/ (len starts) most)))]
+    (for [start chosen]
+      (told (/ 1 (len chosen)))
       (.append rows (torch.stack [(last-losses (+ start (torch.arange (- 1 half) 1)) 1)
                                   (last-losses (ncut start None) half)]))))
   (setv losses      (.double (.cpu (torch.stack rows)))                     ; (rows 2 half)

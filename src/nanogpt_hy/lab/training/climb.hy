@@ -19,11 +19,11 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast [parameters-count]
          nanogpt-hy.ladder [find-stage STAGES]
+         nanogpt-hy.lab.console [clock console]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.files [check-pictures read-rows]
          nanogpt-hy.lab.training.comparison [draw-comparison print-comparison summary]
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
-         nanogpt-hy.lab.training.report [clock console]
          nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES name-of polite-stop
                                           read-settings RUNS]
          nanogpt-hy.lab.training.trainer [at-work Run steps])

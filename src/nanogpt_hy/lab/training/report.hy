@@ -1,14 +1,12 @@
 "What a training run tells: what it is about to do, how it goes, how it ended. All to stderr."
 
-(import  sys
-         rich.console [Console]
-         rich.progress [BarColumn Progress ProgressColumn TextColumn TimeRemainingColumn]
+(import  rich.progress [BarColumn Progress ProgressColumn TextColumn TimeRemainingColumn]
          rich.table [Table]
+         nanogpt-hy.lab.console [clock console]
          nanogpt-hy.lab.data.counting [COUNTED]
          nanogpt-hy.lab.training.device [threads-for]
          nanogpt-hy.lab.training.evaluation [by-line]
          nanogpt-hy.lab.training.launch [ALONE]
-         nanogpt-hy.lab.training.processes [here]
          nanogpt-hy.lab.training.profile [lines-of]
          nanogpt-hy.lab.training.session [parameters yardsticks]
          nanogpt-hy.lab.training.summary [tokens-per-second]
@@ -16,11 +14,6 @@
 
 ;; The stages that all of the sizes shape; those before have no layers, or no heads.
 (setv SHAPED ["blocks" "residual" "layer-norm" "dropout" "gpt" "fast"])
-
-(defn console []
-  "Where progress goes: data have stdout to themselves. One process speaks for all."
-  (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))
-           :quiet (not (. (here) leads))))
 
 (defn facts [run why-preset]
   "-> pairs of text: what RUN is about to do."
@@ -143,7 +136,3 @@
     (setv self.rows 0)
     (for [line (lines-of profile)]
       (.print self.console line :markup False))))
-
-(defn clock [seconds]
-  "Seconds as a person reads them  ; (clock 75.2) => '1:15'"
-  f"{(// (int seconds) 60)}:{(% (int seconds) 60) :02d}")

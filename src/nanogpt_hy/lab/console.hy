@@ -1,0 +1,25 @@
+"What a person at the terminal is told while something takes its time. All to stderr."
+
+(import  contextlib [contextmanager]
+         sys
+         rich.console [Console]
+         rich.progress [BarColumn Progress TextColumn TimeRemainingColumn]
+         nanogpt-hy.lab.training.processes [here])
+
+(defn console []
+  "Where progress goes: data have stdout to themselves. One process speaks for all."
+  (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))
+           :quiet (not (. (here) leads))))
+
+(defn [contextmanager] bar [words total #* columns]
+  "Within, a function that is told how much more of TOTAL is done; on a terminal, a bar shows it
+  behind the WORDS, with COLUMNS of rich's."
+  (setv out (console))
+  (with [progress (Progress (TextColumn words) (BarColumn) #* columns (TimeRemainingColumn)
+                            :console out :transient True :disable (not out.is-terminal))]
+    (setv task (.add-task progress "" :total total))
+    (yield (fn [count] (.advance progress task count)))))
+
+(defn clock [seconds]
+  "Seconds as a person reads them  ; (clock 75.2) => '1:15'"
+  f"{(// (int seconds) 60)}:{(% (int seconds) 60) :02d}")
