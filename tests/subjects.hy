@@ -2,17 +2,17 @@
 
 (import  torch
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.ladder [build-model STAGES]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.data.chain-files [write-data]
+         nanogpt-hy.lab.data.markov [ab-chain]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.inside.attention [attention]
          nanogpt-hy.lab.inside.losses [loss-by-position loss-curve]
          nanogpt-hy.lab.inside.machine [machine]
-         nanogpt-hy.lab.data.markov [ab-chain]
-         nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.inside.outlook [embeddings next-characters]
+         nanogpt-hy.lab.inside.truth [truth]
          nanogpt-hy.lab.training.session [begin go new-run]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.inside.truth [truth])
+         nanogpt-hy.ladder [build-model STAGES])
 
 (setv TALKING (lfor  name STAGES  :if (not-in name ["bigram" "embedding" "position"])  name)
       ODD "</script><b>\"'$x$&\\ \n\t\u001b漢")      ; characters that mean something somewhere

@@ -16,9 +16,9 @@
          nanogpt-hy.config [FIELDS of-kind option-name PRESETS]
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.files [held]
-         nanogpt-hy.lab.training.session :as session
-         nanogpt-hy.lab.checkpoints.trained [open-model])
+         nanogpt-hy.lab.training.session :as session)
 
 (setv BEST "runs/ab/best.safetensors"
       LAST "runs/ab/last.safetensors")

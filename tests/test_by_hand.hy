@@ -9,13 +9,13 @@
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [attend causal Heads]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.ladder [build-model STAGES]
+         nanogpt-hy.lab.data.tokenizers [tokenizer-from]
+         nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.attention [attention noted]
          nanogpt-hy.lab.inside.by-hand [attention-by-hand cell channel-label head-by-hand
                                         number-text product-text]
-         nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.subject [Subject]
-         nanogpt-hy.lab.data.tokenizers [tokenizer-from])
+         nanogpt-hy.ladder [build-model STAGES])
 
 (setv PROMPT "aabba"
       CHARS  (tokenizer-from {"kind" "char"  "chars" ["\n" "a" "b"]})

@@ -15,12 +15,12 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.kv-cache [block KVCache linear memory-for]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.explaining [explain]
          nanogpt-hy.lab.filters [next-probabilities]
          nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.sampler [asker batches draw dropped sample-generator sample-texts
                                  SEPARATOR Settings steps tokens]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.training.descent [Descent]
          nanogpt-hy.lab.training.device [with-threads])
 

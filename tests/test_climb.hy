@@ -7,14 +7,14 @@
          torch
          nanogpt-hy.config [PRESETS]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.ladder [STAGES]
          nanogpt-hy.lab.data.chain-files [write-data]
+         nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.climb :as climb
          nanogpt-hy.lab.training.comparison [draw-comparison measured-by summary]
-         nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.training.evaluation [all-of floor-here mean-loss]
-         nanogpt-hy.lab.data.markov [ab-chain floor]
-         nanogpt-hy.lab.training.trainer [fresh-batches Run steps])
+         nanogpt-hy.lab.training.trainer [fresh-batches Run steps]
+         nanogpt-hy.ladder [STAGES])
 
 (setv QUICK {"n_embd" 8  "n_head" 2  "n_layer" 1  "batch_size" 4})
 

@@ -18,12 +18,12 @@ and nothing in them runs."
          transformers [AutoTokenizer GPT2Config GPT2LMHeadModel]
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint save-checkpoint]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.exchange.exchange [export-checkpoint import-checkpoint]
          nanogpt-hy.lab.exchange.nanogpt [plain-pickle read-words]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.checkpoints.trained [open-model])
+         nanogpt-hy.ladder [build-model])
 
 (setv TEXT  (* "To be, or not to be:  that's the question.\n\tÖl?\r\n" 4)
       WORDS (make-tokenizer "char" TEXT)

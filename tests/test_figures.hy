@@ -6,12 +6,12 @@
          rich.cells [cell-len]
          rich.console [Console]
          subjects [all-kinds]
+         nanogpt-hy.lab.inside.inspect [show-data]
+         nanogpt-hy.lab.lisp.workbench [show]
          nanogpt-hy.lab.pictures.canvas [plain]
          nanogpt-hy.lab.pictures.figures [figure-of]
-         nanogpt-hy.lab.inside.inspect [show-data]
          nanogpt-hy.lab.pictures.plots [save-figure]
-         nanogpt-hy.lab.pictures.terminal [bar fit legend panel scatter shade thinned]
-         nanogpt-hy.lab.lisp.workbench [show])
+         nanogpt-hy.lab.pictures.terminal [bar fit legend panel scatter shade thinned])
 
 (defn [(pytest.fixture :scope "module")] kinds [tmp-path-factory]
   (all-kinds (.mktemp tmp-path-factory "kinds")))

@@ -14,12 +14,12 @@
          nanogpt-hy.course [cross-entropy generate next-logits]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast [from-course]
-         nanogpt-hy.lab.inside.attention [attention]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
-         nanogpt-hy.lab.handmade [build chain-plan command config-of handmade write-handmade]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.markov [ab-chain Chain draw-lines floor next-probabilities]
-         nanogpt-hy.lab.sampler [sample-texts Settings]
-         nanogpt-hy.lab.checkpoints.trained [open-model])
+         nanogpt-hy.lab.handmade [build chain-plan command config-of handmade write-handmade]
+         nanogpt-hy.lab.inside.attention [attention]
+         nanogpt-hy.lab.sampler [sample-texts Settings])
 
 (setv each-model (pytest.mark.parametrize "name" ["ab" "aab" "copy"])
       CYCLE "aabaabaabaabaabaabaabaab")

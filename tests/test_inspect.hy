@@ -17,22 +17,22 @@
          nanogpt-hy.course [Head next-logits]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast [FastGPT from-course]
-         nanogpt-hy.ladder [STAGES]
+         nanogpt-hy.lab.data.corpus [as-corpus]
+         nanogpt-hy.lab.data.markov [ab-chain floors-by-context window-floor]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
+         nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.attention [attention talkers]
          nanogpt-hy.lab.inside.baby [baby-gpt]
-         nanogpt-hy.lab.training.evaluation [all-of mean-loss]
-         nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.inspect [eventful inspect]
-         nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.inside.losses [loss-by-position loss-curve window-losses]
          nanogpt-hy.lab.inside.machine [by-doubling by-elimination check-size dot machine
                                         merge-state merged transition-matrix]
-         nanogpt-hy.lab.data.markov [ab-chain floors-by-context window-floor]
          nanogpt-hy.lab.inside.outlook [embeddings next-characters projected]
-         nanogpt-hy.lab.sampler [dropped]
          nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.inside.truth [divergence truth])
+         nanogpt-hy.lab.inside.truth [divergence truth]
+         nanogpt-hy.lab.sampler [dropped]
+         nanogpt-hy.lab.training.evaluation [all-of mean-loss]
+         nanogpt-hy.ladder [STAGES])
 
 (defn [(pytest.fixture :scope "module")] trained [tmp-path-factory]
   (small-run (.mktemp tmp-path-factory "runs")))

@@ -17,14 +17,14 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
          members
          nanogpt-hy.config [TrainConfig]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.ladder [STAGES]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint read-meta]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]
          nanogpt-hy.lab.training.launch [again ALONE Group launched]
          nanogpt-hy.lab.training.parallel [own-device]
-         nanogpt-hy.lab.training.processes [check-shares own-rows])
+         nanogpt-hy.lab.training.processes [check-shares own-rows]
+         nanogpt-hy.ladder [STAGES])
 
 (setv TESTS     (. (Path __file__) (resolve) parent)
       LOOPBACK  {"MASTER_ADDR" "127.0.0.1"  "OMP_NUM_THREADS" "1"

@@ -18,7 +18,6 @@
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.errors [out-of-memory WorkError]
          nanogpt-hy.fast [parameters-count]
-         nanogpt-hy.ladder [build-model STAGES]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]
@@ -30,7 +29,8 @@
          nanogpt-hy.lab.training.summary [flops-per-token in-words peak-flops scaled summary
                                           tokens-per-second]
          nanogpt-hy.lab.training.tensorboard [curves]
-         nanogpt-hy.lab.training.trainer [evaluate steps])
+         nanogpt-hy.lab.training.trainer [evaluate steps]
+         nanogpt-hy.ladder [build-model STAGES])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."

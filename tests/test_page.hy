@@ -8,9 +8,9 @@
          pytest
          torch
          subjects [all-kinds ODD small]
+         nanogpt-hy.lab.filters [next-probabilities]
          nanogpt-hy.lab.inside.outlook [next-characters]
-         nanogpt-hy.lab.pictures.page [page-of]
-         nanogpt-hy.lab.filters [next-probabilities])
+         nanogpt-hy.lab.pictures.page [page-of])
 
 (defn [(pytest.fixture :scope "module")] folder [tmp-path-factory]
   (.mktemp tmp-path-factory "pages"))

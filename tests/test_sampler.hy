@@ -15,11 +15,11 @@ what was drawn, and every wrong request."
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [Bigram GPT generate next-logits]
          nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.explaining [explain explain-texts visible]
          nanogpt-hy.lab.filters [next-probabilities]
          nanogpt-hy.lab.sampler [beginning draw known-prompt overlap sample-generator sample-texts
-                                 SEPARATOR Settings steps tokens until-stop]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer])
+                                 SEPARATOR Settings steps tokens until-stop])
 
 
 ;;; What the tests work with
@@ -215,6 +215,7 @@ what was drawn, and every wrong request."
         #({"temperature" -0.1}          "--temperature is -0.1" "0 (always the likeliest token)")
         #({"temperature" (float "nan")} "--temperature is nan"  "a number")
         #({"temperature" (float "inf")} "--temperature is inf"  "a number")
+        #({"temperature" (** 10 5000)}  "--temperature is a number of thousands of digits" "a ")
         #({"top_k" -1}                  "--top-k is -1"         "0 (all tokens) or more")
         #({"top_k" 1.5}                 "--top-k is 1.5"        "a whole number")
         #({"top_k" True}                "--top-k is True"       "a whole number")

@@ -15,18 +15,18 @@
          torch.nn :as nn
          nanogpt-hy.config [preset TrainConfig]
          nanogpt-hy.errors [WorkError]
-         nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.descent [groups-of learning-rate-at]
          nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss
                                              whole-batches]
-         nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.randomness [named-seed]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.saving [fork save state-tensors]
          nanogpt-hy.lab.training.session [begin go judge new-run tuned-run]
-         nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.training.trainer [at-work batches-of eval-iters evaluate steps])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]

@@ -14,12 +14,12 @@ its AdamW, nothing cut."
          benchmark.timing [Side]
          nanogpt-hy.config [configs]
          nanogpt-hy.course [adamw draw-batch evaluate :as course-evaluate  generate train-step]
-         nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.exchange.huggingface [huggingface-config huggingface-tensors]
          nanogpt-hy.lab.sampler [sample-texts Settings tokens]
          nanogpt-hy.lab.training.device [precision]
          nanogpt-hy.lab.training.session [new-run]
-         nanogpt-hy.lab.training.trainer [evaluate steps])
+         nanogpt-hy.lab.training.trainer [evaluate steps]
+         nanogpt-hy.ladder [build-model])
 
 (setv COURSE "course, lecture's form"
       ENDLESS 1,000,000                ; steps: far more than are timed

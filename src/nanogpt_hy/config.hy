@@ -6,6 +6,7 @@ line's options are made from these two classes. A preset is a value; a variation
 
 (import  dataclasses [dataclass field fields]
          difflib [get-close-matches]
+         numbers [Integral]
          sys [float-info]
          typing [Literal]
          nanogpt-hy.errors [RequestError])
@@ -33,6 +34,10 @@ line's options are made from these two classes. A preset is a value; a variation
 (defn isfinite [x]
   "Whether X is neither infinite, nor nan, nor too large to be a float."
   (<= (abs x) float-info.max))
+
+(defn whole [x [least 0] [most (- (** 2 63) 1)]]
+  "Whether X is a whole number from LEAST to MOST, by default what 63 bits hold. True is none."
+  (and (isinstance x Integral) (not (isinstance x bool)) (<= least x most)))
 
 (defn shown [value [words str]]
   "VALUE as an error shows it, in the WORDS of str or repr: never long."

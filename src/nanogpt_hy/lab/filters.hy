@@ -2,10 +2,11 @@
 
 (eval-when-compile
   (require hyrule [ncut unless]))
-(import  math [isfinite]
-         numbers [Integral Real]
+(import  math [inf]
+         numbers [Real]
          torch
          torch.nn.functional :as F
+         nanogpt-hy.config [isfinite shown whole]
          nanogpt-hy.errors [RequestError WorkError])
 
 
@@ -14,11 +15,7 @@
 (defn demand [holds option value limit]
   "RequestError unless HOLDS: the option, its value, and what it may be."
   (unless holds
-    (raise (RequestError f"{option} is {value}: it has to be {limit}"))))
-
-(defn whole [x least]
-  "Whether X is a whole number, LEAST or more."
-  (and (isinstance x Integral) (not (isinstance x bool)) (>= x least)))
+    (raise (RequestError f"{option} is {(shown value)}: it has to be {limit}"))))
 
 (defn finite [x]
   "Whether X is a number, and neither infinite nor nan."
@@ -28,7 +25,7 @@
   "RequestError if one of them is nothing to filter with."
   (demand (and (finite temperature) (>= temperature 0))
           "--temperature" temperature "a number, 0 (always the likeliest token) or more")
-  (demand (whole top-k 0) "--top-k" top-k "a whole number, 0 (all tokens) or more")
+  (demand (whole top-k :most inf) "--top-k" top-k "a whole number, 0 (all tokens) or more")
   (demand (and (finite top-p) (< 0 top-p) (<= top-p 1))
           "--top-p" top-p "more than 0 and at most 1 (all tokens)"))
 

@@ -23,12 +23,12 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
          torch
          nanogpt-hy.config [GPTConfig nearest]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.checkpoints.checkpoint [read-meta save-checkpoint]
+         nanogpt-hy.lab.checkpoints.trained [Trained]
          nanogpt-hy.lab.data.markov [ab-chain marginals]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.files [make-folder]
-         nanogpt-hy.lab.checkpoints.trained [Trained])
+         nanogpt-hy.ladder [build-model])
 
 (setv SURE  30       ; a score that settles it: one of 0 gets e^-30 of its weight, 1e-13
       NEVER -40      ; the logit of what cannot be, beside one of 0: 4e-18

@@ -9,15 +9,17 @@ model is `steps`."
 (import  dataclasses [dataclass]
          hashlib [sha256]
          itertools [tee]
+         math [inf]
          operator [itemgetter]
          secrets [randbits]
          torch
+         nanogpt-hy.config [whole]
          nanogpt-hy.course [next-logits]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.data.encoding [decoder known-text unknown-characters]
-         nanogpt-hy.lab.filters [check-filters demand next-probabilities whole]
+         nanogpt-hy.lab.filters [check-filters demand next-probabilities]
          nanogpt-hy.lab.modes [asleep])
 
 (setv SEPARATOR "---------------\n"     ; between samples, where there is more than one
@@ -37,11 +39,11 @@ model is `steps`."
 
   (defn __post-init__ [self]
     (check-filters self.temperature self.top-k self.top-p)
-    (demand (whole self.max-new-tokens 0)
+    (demand (whole self.max-new-tokens)
             "--max-new-tokens" self.max-new-tokens "a whole number, 0 or more")
     (demand (whole self.num-samples 1)
             "--num-samples" self.num-samples "a whole number, 1 or more")
-    (demand (or (is self.seed None) (and (whole self.seed 0) (<= self.seed 0xffffffff)))
+    (demand (or (is self.seed None) (whole self.seed :most 0xffffffff))
             "--seed" self.seed f"a whole number from 0 to {0xffffffff}")
     (demand (!= self.stop "") "--stop" "empty" "a text, or left out")
     (demand (in self.unknown ["error" "skip"]) "--unknown" self.unknown "error or skip")
@@ -164,7 +166,8 @@ model is `steps`."
 (defn possible-starts [tokenizer starts]
   "What a checkpoint says of first characters and their counts, without what cannot be."
   (dfor  [char count] (.items (if (isinstance starts dict) starts {}))
-         :if (and (= (len char) 1) (whole count 1) (not (unknown-characters tokenizer char)))
+         :if (and (= (len char) 1) (whole count 1 :most inf)
+                  (not (unknown-characters tokenizer char)))
          char (min count (** 2 53))))
 
 (defn draw-start [starts generator]

@@ -13,10 +13,11 @@ and metadata are checked before any weight is read, sizes before memory is asked
          safetensors.torch :as safetensors
          torch
          torch.overrides [TorchFunctionMode]
-         nanogpt-hy.lab.files [short write-atomic written-at]
-         nanogpt-hy.lab.checkpoints.header [opened read-header refuse]
+         nanogpt-hy.lab.checkpoints.header [opened read-header]
          nanogpt-hy.lab.checkpoints.metadata [check-meta digest FORMAT KEY META-DEFAULTS
-                                              meta-problem MOST-META sizes-problem])
+                                              meta-problem MOST-META sizes-problem]
+         nanogpt-hy.lab.files [short write-atomic written-at]
+         nanogpt-hy.lab.strangers [refuse])
 
 (setv KIND-NAMES {torch.float64 "F64"  torch.float32 "F32"  torch.float16 "F16"
                   torch.bfloat16 "BF16"  torch.int64 "I64"  torch.int32 "I32"

@@ -7,24 +7,18 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  json
-         math [isfinite prod]
+(import  math [prod]
          os
          stat [S-ISREG]
-         nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.files [short])
+         nanogpt-hy.config [whole]
+         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.strangers [parse-object refuse])
 
 (setv MOST-HEADER  100,000,000          ; bytes: the limit of the safetensors library as well
-      MOST-NUMBERS (** 2 48)            ; in one tensor
-      MOST-DEPTH   50                   ; objects in objects
-      WAY-OUT      "use another copy of it, or make it again")
+      MOST-NUMBERS (** 2 48))           ; in one tensor
 
 (setv BYTES {"F64" 8  "F32" 4  "F16" 2  "BF16" 2
              "I64" 8  "I32" 4  "I16" 2  "I8" 1  "U32" 4  "U16" 2  "U8" 1  "BOOL" 1})
-
-(defn refuse [path fact [way-out WAY-OUT]]
-  "file name, str -> never: raises the RequestError about the file."
-  (raise (RequestError f"{path} {fact}: {way-out}")))
 
 ;; The file and its first bytes
 
@@ -62,52 +56,6 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
   (when (> (+ 8 length) size)
     (refuse path f"is cut short: it has {size} bytes, its header alone has {(+ 8 length)}"))
   (+ b"{" (.read file (- length 1))))
-
-(defn no-twins [pairs]
-  "[(key value)] -> dict: the same pairs; ValueError where a key comes twice."
-  (setv out (dict pairs))
-  (when (< (len out) (len pairs))
-    (raise (ValueError "a key comes twice")))
-  out)
-
-(defn finite-number [text]
-  "str -> float: the number it says; ValueError for NaN and what is too large for a float."
-  (setv number (float text))
-  (unless (isfinite number)
-    (raise (ValueError f"{text} is not a finite number")))
-  number)
-
-(defn check-depth [value]
-  "value from JSON -> None: ValueError if it is nested deeper than any metadata of ours."
-  (setv level [value]
-        depth 0)
-  (while level
-    (setv depth (+ depth 1))
-    (when (> depth MOST-DEPTH)
-      (raise (ValueError "nested too deeply")))
-    (setv level (lfor v level
-                      :if (isinstance v #(dict list))
-                      inner (if (isinstance v dict) (.values v) v)
-                      inner))))
-
-(defn parse-object [path data what]
-  "Path, bytes or str -> dict: what the JSON says; no key twice, no NaN, no bottomless nesting."
-  (try
-    (setv value (json.loads (if (isinstance data str) data (.decode data "utf-8"))
-                            :object-pairs-hook no-twins
-                            :parse-float       finite-number
-                            :parse-constant    finite-number))
-    (check-depth value)
-    (except [e [ValueError RecursionError]]     ; the decoders' errors are ValueErrors too
-      (setv why (if (isinstance e RecursionError) "nested too deeply" (short (str e))))
-      (refuse path f"has {what} that cannot be read ({why})")))
-  (unless (isinstance value dict)
-    (refuse path f"has {what} that is no JSON object"))
-  value)
-
-(defn whole [value [least 0]]
-  "anything -> bool: a whole number from LEAST to what 63 bits hold; true and 1.0 are none."
-  (and (is (type value) int) (<= least value (- (** 2 63) 1))))
 
 (defn entry-problem [entry]
   "value from JSON -> str or None: what is wrong with one tensor's entry in the header."

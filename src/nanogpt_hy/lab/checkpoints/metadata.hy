@@ -15,8 +15,9 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
 (import  hashlib [sha256]
          json
          math [prod]
+         nanogpt-hy.config [whole]
          nanogpt-hy.lab.files [short]
-         nanogpt-hy.lab.checkpoints.header [parse-object refuse whole])
+         nanogpt-hy.lab.strangers [chars-problem parse-object refuse])
 
 (setv FORMAT    1
       KEY       "nanogpt_hy"
@@ -56,21 +57,15 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
       (setv value (short (get config name)))
       (return f"has a config whose {name} is {value} instead of a whole number from 1"))))
 
-(defn character [c]
-  "anything -> bool: one character that utf-8 can write; half of a surrogate pair is none."
-  (and (isinstance c str) (= (len c) 1) (not (<= "\ud800" c "\udfff"))))
-
 (defn tokenizer-problem [tokenizer vocab-size]
   "dict, int or None -> str or None: what is wrong with a tokenizer; kinds but char are not read."
-  (setv kind  (.get tokenizer "kind")
-        chars (.get tokenizer "chars"))
+  (setv kind    (.get tokenizer "kind")
+        chars   (.get tokenizer "chars")
+        problem (chars-problem chars))
   (cond
     (not (isinstance kind str)) "has a tokenizer without a kind"
     (!= kind "char") None
-    (not (and (isinstance chars #(str list)) chars (all (map character chars))))
-    "has a tokenizer whose chars are no characters"
-    (!= (list chars) (sorted (set chars)))
-    "has a tokenizer whose chars are not in order, each one once"
+    problem f"has a tokenizer whose chars {problem}"
     (not-in vocab-size #(None (len chars)))
     f"has a tokenizer of {(len chars)} characters and a config whose vocab_size is {vocab-size}"))
 

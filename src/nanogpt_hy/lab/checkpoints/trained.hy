@@ -3,10 +3,10 @@
 (import  dataclasses [dataclass]
          pathlib [Path]
          nanogpt-hy.config [GPTConfig read-config]
-         nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.checkpoints.checkpoint [checkpoint-path load-checkpoint newest-checkpoint
                                                 restore-model]
-         nanogpt-hy.lab.data.tokenizers [tokenizer-from])
+         nanogpt-hy.lab.data.tokenizers [tokenizer-from]
+         nanogpt-hy.ladder [build-model])
 
 (defclass [(dataclass :frozen True)] Trained []
   "What a checkpoint holds."

@@ -7,9 +7,9 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
 (import  os
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.encoding [chunks CUT slices Tokenizer]
-         nanogpt-hy.lab.files [short]
          nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json bpe-parts MOST-PIECES parse-json
-                                        piece-bytes refuse])
+                                        piece-bytes refuse-tokenizer]
+         nanogpt-hy.lab.files [short])
 
 (defn library []
   "-> the module tokenizers of Hugging Face. It works on one core, unless TOKENIZERS_PARALLELISM
@@ -28,10 +28,10 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
   (try
     (setv model (lib.Tokenizer.from-str text))
     (except [e Exception]               ; the library's second opinion
-      (refuse source f"cannot be used ({(short e)})")))
+      (refuse-tokenizer source f"cannot be used ({(short e)})")))
   (for [token (get parts 2)]
     (when (!= (.token-to-id model (get token "content")) (get token "id"))
-      (refuse source f"has an added token {(short (get token "content"))} out of turn")))
+      (refuse-tokenizer source f"has an added token {(short (get token "content"))} out of turn")))
   model)
 
 (defclass Pieces [Tokenizer]

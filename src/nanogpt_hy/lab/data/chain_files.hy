@@ -7,9 +7,9 @@
          numpy :as np
          tomlkit
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.data.markov [Chain draw-lines]
          nanogpt-hy.lab.data.texts [Lines]
-         nanogpt-hy.lab.files [check-new read-toml remove write-atomic]
-         nanogpt-hy.lab.data.markov [Chain draw-lines])
+         nanogpt-hy.lab.files [check-new read-toml remove write-atomic])
 
 (setv MOST-FILE 20,000,000               ; bytes: the largest chain needs no more
       KEYS      ["chars" "start" "transitions" "line_length"])

@@ -5,9 +5,10 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 (eval-when-compile
   (require hyrule [unless]))
 (import  json
-         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.config [whole]
          nanogpt-hy.lab.data.encoding [codes real]
-         nanogpt-hy.lab.files [read-bytes short])
+         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.strangers [parse-object refuse])
 
 (setv MOST-JSON   20,000,000       ; bytes: GPT-2's has two million
       MOST-PIECES 1,000,000
@@ -16,28 +17,22 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 
 ;;; Reading JSON
 
-(defn refuse [source fact [way-out WAY-OUT]]
-  "Raise the RequestError about what came from SOURCE."
-  (raise (RequestError f"{source} {fact}: {way-out}")))
+(defn refuse-tokenizer [source fact]
+  "str, str -> never: raises the RequestError about the tokenizer that came from SOURCE."
+  (refuse source fact WAY-OUT))
 
 (defn read-text [path]
   "-> text: what is in the file PATH, all in UTF-8."
   (try
     (.decode (read-bytes path :most MOST-JSON) "utf-8")
     (except [UnicodeDecodeError]
-      (refuse path "is not UTF-8 text"))))
+      (refuse-tokenizer path "is not UTF-8 text"))))
 
 (defn parse-json [text source]
   "text -> dict"
   (when (> (len text) MOST-JSON)
-    (refuse source f"has {(len text) :,} characters of JSON, more than {MOST-JSON :,}"))
-  (try
-    (setv value (json.loads text))
-    (except [[ValueError RecursionError]]
-      (refuse source "has JSON that cannot be read")))
-  (unless (isinstance value dict)
-    (refuse source "is no JSON object"))
-  value)
+    (refuse-tokenizer source f"has {(len text) :,} characters of JSON, more than {MOST-JSON :,}"))
+  (parse-object source text "a tokenizer"))
 
 (defn part-of [spec key kind]
   "What the dict SPEC has at KEY, if it is of KIND; else an empty one."
@@ -70,7 +65,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 
 (defn id-number [value]
   "Whether VALUE may be a token's id."
-  (and (is (type value) int) (< -1 value MOST-PIECES)))
+  (whole value :most (- MOST-PIECES 1)))
 
 (defn gpt2-problem [spec]
   "Why a tokenizer.json is not of GPT-2's kind, or None. What is not looked at here has no part in
@@ -148,7 +143,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
   (setv problem (or (gpt2-problem spec) (added-problem vocab added) (vocab-problem vocab added)
                     (merges-problem vocab pairs)))
   (when problem
-    (refuse source problem))
+    (refuse-tokenizer source problem))
   (setv prefix (is (.get (get spec "pre_tokenizer") "add_prefix_space") True))
   [vocab pairs added prefix])
 

@@ -7,8 +7,10 @@
 (eval-when-compile
   (require hyrule [-> ncut unless]))
 (import  dataclasses [dataclass]
-         numbers [Integral Real]
+         math [inf]
+         numbers [Real]
          numpy :as np
+         nanogpt-hy.config [whole]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.files [short])
 
@@ -54,7 +56,7 @@
 
 (defn check-whole [what n least example]
   "str, anything -> None: n is a whole number, and not less than the least."
-  (unless (and (isinstance n Integral) (not (isinstance n bool)) (>= n least))
+  (unless (whole n least :most inf)
     (raise (RequestError
              f"{what} is {(short n)}, not a whole number >= {least}: use say {example}"))))
 

@@ -21,11 +21,13 @@ are asked for: to check them all would mean to read them all."
          re
          numpy :as np
          torch
-         nanogpt-hy.lab.checkpoints.header [opened parse-object read-header refuse whole]
-         nanogpt-hy.lab.checkpoints.metadata [character digest]
+         nanogpt-hy.config [whole]
+         nanogpt-hy.lab.checkpoints.header [opened read-header]
+         nanogpt-hy.lab.checkpoints.metadata [digest]
          nanogpt-hy.lab.data.chain-files [chain-from]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
-         nanogpt-hy.lab.files [reading short])
+         nanogpt-hy.lab.files [reading short]
+         nanogpt-hy.lab.strangers [character parse-object refuse])
 
 (setv FORMAT  1
       KEY     "nanogpt_hy_text"

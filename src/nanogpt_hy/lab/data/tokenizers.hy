@@ -18,10 +18,10 @@ Torch is imported only where the course is."
          numpy :as np
          nanogpt-hy.lab.data.byte-pairs [Pieces train-pieces]
          nanogpt-hy.lab.data.encoding [codes Tokenizer]
+         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json parse-json part-of read-text
+                                        refuse-tokenizer]
          nanogpt-hy.lab.files [short]
-         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json parse-json part-of read-text refuse
-                                        WAY-OUT]
-         nanogpt-hy.lab.checkpoints.metadata [character])
+         nanogpt-hy.lab.strangers [chars-problem refuse])
 
 (defclass Characters [Tokenizer]
   "The course's CharTokenizer of TEXT, with tables to encode long texts by: of all code points, and
@@ -82,7 +82,8 @@ Torch is imported only where the course is."
     (= spec "byte")       (Bytes)
     pieces                (train-pieces text (int (get pieces 1)))
     (os.path.exists spec) (read-tokenizer spec)
-    True                  (refuse "the request" f"asks for the tokenizer {(short spec)}" WAY-OUT)))
+    True                  (refuse-tokenizer "the request"
+                                            f"asks for the tokenizer {(short spec)}")))
 
 
 ;;; From and to files
@@ -100,7 +101,8 @@ Torch is imported only where the course is."
                       {"content" token  "id" id})
         rest   (- (set vocab) made (sfor token added (get token "content"))))
   (when rest
-    (refuse folder f"has a merges.txt that makes no {(short (min rest))}: it may be cut short"))
+    (refuse-tokenizer folder
+      f"has a merges.txt that makes no {(short (min rest))}: it may be cut short"))
   (Pieces (bpe-json vocab merges added) source))
 
 (defn read-characters [spec source]
@@ -110,7 +112,7 @@ Torch is imported only where the course is."
   (when (or (.get spec "normalizer") (.get spec "added_tokens") (not vocab)
             (!= (sorted (set chars)) (list vocab))
             (!= (list (.values vocab)) (list (range (len vocab)))))
-    (refuse source "has words that are not single characters in their order"))
+    (refuse-tokenizer source "has words that are not single characters in their order"))
   (tokenizer-from {"kind" "char"  "chars" (list vocab)} :source source))
 
 (defn read-tokenizer [path]
@@ -128,7 +130,7 @@ Torch is imported only where the course is."
     (and (.is-dir path) (.exists (/ path "vocab.json")))
     (read-vocab-and-merges path)
     True
-    (refuse path "holds no tokenizer.json and no vocab.json with merges.txt")))
+    (refuse-tokenizer path "holds no tokenizer.json and no vocab.json with merges.txt")))
 
 (defn tokenizer-json [tokenizer]
   "-> text: a tokenizer.json that does the same in Hugging Face's libraries."
@@ -152,11 +154,9 @@ Torch is imported only where the course is."
 
 (defn check-chars [chars source]
   "Characters of a state, if they are that: single, in order, each one once."
-  (unless (and (isinstance chars #(str list))
-               chars
-               (all (map character chars))
-               (= (list chars) (sorted (set chars))))
-    (refuse source "has a tokenizer whose chars are not single characters, in order, each once"))
+  (setv problem (chars-problem chars))
+  (when problem
+    (refuse-tokenizer source f"has a tokenizer whose chars {problem}"))
   (.join "" chars))
 
 (defn tokenizer-from [state * [vocab-size None] [source "the checkpoint"]]

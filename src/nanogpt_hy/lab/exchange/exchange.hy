@@ -3,14 +3,14 @@ they are, on the way out and on the way in."
 
 (import  pathlib [Path]
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.corpus [read-text]
-         nanogpt-hy.lab.files [short]
-         nanogpt-hy.lab.checkpoints.header [refuse]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer read-tokenizer]
          nanogpt-hy.lab.exchange.huggingface [export-huggingface import-huggingface]
          nanogpt-hy.lab.exchange.nanogpt [export-nanogpt import-nanogpt read-words]
-         nanogpt-hy.lab.training.session [free-folder]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer read-tokenizer]
-         nanogpt-hy.lab.checkpoints.trained [open-model])
+         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.strangers [refuse]
+         nanogpt-hy.lab.training.session [free-folder])
 
 (defn export-checkpoint [ckpt to out]
   "Write the checkpoint CKPT (None: the newest) in the form TO, nanogpt or huggingface, into the new

@@ -12,9 +12,9 @@ and only plain tensors of finite floats are taken."
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.checkpoints.checkpoint [check-shapes model-shapes save-checkpoint]
+         nanogpt-hy.lab.checkpoints.metadata [sizes-problem]
          nanogpt-hy.lab.files [make-folder short write-atomic]
-         nanogpt-hy.lab.checkpoints.header [refuse]
-         nanogpt-hy.lab.checkpoints.metadata [sizes-problem])
+         nanogpt-hy.lab.strangers [refuse])
 
 (setv SIZES    ["vocab_size" "block_size" "n_layer" "n_head" "n_embd"]
       ANOTHER  "use another model")

@@ -12,12 +12,12 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
          safetensors.torch :as safetensors
          nanogpt-hy.config [of-kind]
          nanogpt-hy.lab.checkpoints.checkpoint [header]
-         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-json]
          nanogpt-hy.lab.exchange.foreign [ANOTHER complete fitting foreign-config plain save-import
                                           SIZES write-files]
-         nanogpt-hy.lab.checkpoints.header [parse-object refuse]
          nanogpt-hy.lab.exchange.plain-gpt2 [plain-gpt2]
-         nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-json])
+         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.strangers [parse-object refuse])
 
 (setv MOST-JSON   20,000,000           ; bytes
       EPSILON     1e-5                 ; in the layer norms: torch's and GPT-2's

@@ -16,12 +16,12 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
          torch
          nanogpt-hy.config [isfinite of-kind]
          nanogpt-hy.fast [FastGPT parameter-groups]
-         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-from tokenizer-json]
          nanogpt-hy.lab.exchange.foreign [ANOTHER check-plain complete fitting foreign-config plain
                                           save-import SIZES write-files]
-         nanogpt-hy.lab.checkpoints.header [refuse]
          nanogpt-hy.lab.exchange.plain-gpt2 [plain-gpt2]
-         nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-from tokenizer-json])
+         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.strangers [refuse])
 
 (setv MOST-PICKLE 20,000,000)      ; bytes
 

@@ -8,7 +8,7 @@ slip and without a bias in the lm-head, for neither has a place there."
          math [sqrt]
          torch
          nanogpt-hy.fast [from-course]
-         nanogpt-hy.lab.checkpoints.header [refuse])
+         nanogpt-hy.lab.strangers [refuse])
 
 (defn as-fast [trained]
   "Trained -> {name: tensor}, GPTConfig: of stage fast itself, or of the course's GPT carried over."

@@ -13,8 +13,8 @@ have to be what the layer gave."
          nanogpt-hy.course [attention-weights causal Head Heads]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast :as fast
-         nanogpt-hy.ladder [Average]
-         nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject])
+         nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject]
+         nanogpt-hy.ladder [Average])
 
 (setv MOST 4,000,000)      ; weights in all: more nobody can look at
 

@@ -15,8 +15,8 @@ His notebook, GPT as a finite-state Markov chain, is of April 2023
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [next-logits windows]
          nanogpt-hy.fast [FastGPT]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.checkpoints.trained [Trained]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.training.device [fit-threads])
 
 (setv TEXT   "111101111011110"

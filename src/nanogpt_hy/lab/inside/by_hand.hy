@@ -16,9 +16,9 @@ and compared with torch's fused kernel, and with what the model's head gave."
          torch.nn.functional :as F
          nanogpt-hy.course [causal]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.ladder [Average]
          nanogpt-hy.lab.inside.attention [noted pick projections talkers]
-         nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject])
+         nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject]
+         nanogpt-hy.ladder [Average])
 
 (setv MOST-TOKENS 9        ; more rows nobody works out with a pencil, nor do they fit 80 columns
       MOST-TERMS  4)       ; of a sum that is written out

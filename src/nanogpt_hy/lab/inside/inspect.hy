@@ -8,19 +8,19 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
          rich.console [Console]
          torch
          nanogpt-hy.errors [RequestError UserError]
-         nanogpt-hy.lab.inside.attention [attention]
-         nanogpt-hy.lab.inside.baby [baby-gpt CONFIG FLOOR TEXT]
+         nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.chain-files [read-chain]
          nanogpt-hy.lab.files [check-pictures write-atomic]
-         nanogpt-hy.lab.judging [judged-text]
+         nanogpt-hy.lab.inside.attention [attention]
+         nanogpt-hy.lab.inside.baby [baby-gpt CONFIG FLOOR TEXT]
          nanogpt-hy.lab.inside.losses [loss-by-position loss-curve]
          nanogpt-hy.lab.inside.machine [dot machine]
          nanogpt-hy.lab.inside.outlook [embeddings next-characters]
+         nanogpt-hy.lab.inside.truth [truth]
+         nanogpt-hy.lab.judging [judged-text]
          nanogpt-hy.lab.pictures.tables [show-machine show-truth]
          nanogpt-hy.lab.pictures.terminal [show-attention show-embeddings show-loss show-next
-                                           show-positions]
-         nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.inside.truth [truth])
+                                           show-positions])
 
 (setv SHOWN     16        ; tokens of the prompt, where none is given
       LOOKED-AT 2000)     ; tokens among which it is looked for

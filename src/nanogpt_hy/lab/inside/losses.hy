@@ -9,13 +9,13 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-losses]
+         nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
+         nanogpt-hy.lab.files [read-rows short]
+         nanogpt-hy.lab.inside.subject [subject]
+         nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.training.device [sent]
          nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor rows-at-once
-                                             token-losses]
-         nanogpt-hy.lab.files [read-rows short]
-         nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
-         nanogpt-hy.lab.modes [in-eval-mode]
-         nanogpt-hy.lab.inside.subject [subject])
+                                             token-losses])
 
 (setv MOST-METRICS 500,000,000)      ; bytes of a metrics.jsonl
 

@@ -2,8 +2,8 @@
 
 (import  math [cos pi sin]
          matplotlib.patches [Circle FancyArrowPatch]
-         nanogpt-hy.lab.pictures.canvas [figure-with plain]
          nanogpt-hy.lab.inside.machine [state-name]
+         nanogpt-hy.lab.pictures.canvas [figure-with plain]
          nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK])
 
 (setv FEW-NODES  14         ; so many have room and are all drawn; of more, those that are not

@@ -8,10 +8,10 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
          re
          jinja2 [Environment StrictUndefined]
          matplotlib [rc-context]
-         nanogpt-hy.lab.pictures.figures [figure-of]
          nanogpt-hy.lab.inside.machine [state-name]
-         nanogpt-hy.lab.pictures.plots [STYLE]
-         nanogpt-hy.lab.inside.subject [shown])
+         nanogpt-hy.lab.inside.subject [shown]
+         nanogpt-hy.lab.pictures.figures [figure-of]
+         nanogpt-hy.lab.pictures.plots [STYLE])
 
 (setv TEMPLATE (/ (. (Path __file__) parent) "page.html.j2")
       TITLES {"positions" "Loss by position"  "loss" "Training"  "embeddings" "Embeddings"

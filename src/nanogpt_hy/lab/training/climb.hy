@@ -18,7 +18,6 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.config [check-keys configs preset]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast [parameters-count]
-         nanogpt-hy.ladder [find-stage STAGES]
          nanogpt-hy.lab.console [clock console]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.files [check-pictures read-rows]
@@ -26,7 +25,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
          nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES name-of polite-stop
                                           read-settings RUNS]
-         nanogpt-hy.lab.training.trainer [at-work Run steps])
+         nanogpt-hy.lab.training.trainer [at-work Run steps]
+         nanogpt-hy.ladder [find-stage STAGES])
 
 (setv RUNGS    (lfor  name STAGES  :if (!= name "fast")  name)     ; fast is no step of the lecture
       DROPPING ["dropout" "gpt" "fast"]                            ; the stages with dropout in them

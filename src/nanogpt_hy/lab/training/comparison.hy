@@ -3,10 +3,10 @@
 (import  dataclasses [asdict]
          statistics [mean stdev]
          rich.table [Table]
-         nanogpt-hy.ladder [STAGES]
          nanogpt-hy.lab.data.counting [counting-losses HIGHEST]
          nanogpt-hy.lab.data.markov [floor]
-         nanogpt-hy.lab.training.evaluation [floor-here loss-floor])
+         nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
+         nanogpt-hy.ladder [STAGES])
 
 ;;; As data
 

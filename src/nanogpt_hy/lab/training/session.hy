@@ -13,19 +13,19 @@
          nanogpt-hy.config [configs check-keys FIELDS option-name preset]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [parameters-count]
-         nanogpt-hy.ladder [find-stage]
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights]
+         nanogpt-hy.lab.checkpoints.trained [open-model Trained]
          nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-loss]
+         nanogpt-hy.lab.files [read-toml short write-atomic]
          nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.parallel [own-device parts-of]
          nanogpt-hy.lab.training.processes [here]
-         nanogpt-hy.lab.files [read-toml short write-atomic]
-         nanogpt-hy.lab.checkpoints.trained [open-model Trained]
          nanogpt-hy.lab.training.saving [log-metrics save]
          nanogpt-hy.lab.training.summary [summary]
-         nanogpt-hy.lab.training.trainer [check-finite eval-iters evaluate Run steps])
+         nanogpt-hy.lab.training.trainer [check-finite eval-iters evaluate Run steps]
+         nanogpt-hy.ladder [find-stage])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
       RUNS          "runs"

@@ -5,8 +5,8 @@
          torch.nn :as nn
          nanogpt-hy.course [Head]
          nanogpt-hy.fast [Attention]
-         nanogpt-hy.ladder [Average]
-         nanogpt-hy.lab.training.memory [peak-memory])
+         nanogpt-hy.lab.training.memory [peak-memory]
+         nanogpt-hy.ladder [Average])
 
 ;; Dense bfloat16 and float16 operations a second, by the GPU's name. NVIDIA's data sheets: A100 312
 ;; TFLOPS; H100 SXM and H200 SXM 1979 with sparsity, so half of that without.

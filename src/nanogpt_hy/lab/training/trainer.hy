@@ -20,7 +20,6 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          torch.nn :as nn
          nanogpt-hy.course [draw-batch train-step]
          nanogpt-hy.errors [WorkError]
-         nanogpt-hy.ladder [build-model]
          nanogpt-hy.lab.data.corpus [check-block-size]
          nanogpt-hy.lab.training.compiling [choose-compile Compiled]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
@@ -33,7 +32,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.training.processes [check-shares here own-rows Pauses total]
          nanogpt-hy.lab.training.randomness [default-state named-generator named-seed seeded-state
                                              set-default-state]
-         nanogpt-hy.lab.training.workers [train-step :as train-step-by-hand  Workers])
+         nanogpt-hy.lab.training.workers [train-step :as train-step-by-hand  Workers]
+         nanogpt-hy.ladder [build-model])
 
 (defn [contextmanager] at-work [run]
   "Within, torch's default generator is the run's own, it has as many threads as suit the model and,
