@@ -92,6 +92,7 @@
          [#({"stages" "bigram,haed"}                "did you mean head")
           #({"stages" ","}                          "names no stage")
           #({"seeds" 0}                             "--seeds is 0")
+          #({"seeds" 4,000,000,000}                 "at most 1000")
           #({"max_steps" 0}                         "--steps is 0")
           #({"options" {"max_iters" 5}}             "give one of them")
           #({"options" {"draws" "published"}}       "other batches")

@@ -15,7 +15,7 @@
          time
          pytest
          torch
-         asking [asker make-home quick settle words-of]
+         asking [asker make-home quick refused settle words-of]
          hy.errors [HyMacroExpansionError]
          nanogpt-hy [__version__]
          nanogpt-hy.__main__ [main]
@@ -436,6 +436,9 @@ sys.exit(main(['--version']))
   (assert (= said.code 0) said)
   (assert (in f"goes on at step {step :,}" said.err))
   (assert (= (saved folder) (+ step 5))))
+
+(defn test-a-prompt-without-end [ask]
+  (refused (ask "sample" "--prompt-file" "/dev/zero") "more than 100,000,000 bytes"))
 
 (defn test-ctrl-c-elsewhere [ask monkeypatch]
   (defn interrupted [#* arguments #** more]

@@ -56,9 +56,23 @@
   (the-only-file file b"old"))
 
 (defn test-folders-that-cannot-be-written-to [file]
-  (for [path [(/ file.parent "no" "x") (/ file "x") (/ file.parent (* "n" 250))]]
+  (for [path [(/ file.parent "no" "x") (/ file "x") (/ file.parent (* "n" 256))]]
     (assert (not-in "still there" (failure WorkError write-atomic path "new"))))
   (the-only-file file b"old"))
+
+(defn test-names-as-long-as-they-may-be [file]
+  (setv path (/ file.parent (* "n" 255)))
+  (write-atomic path "new")
+  (assert (= "new" (.read-text path))))
+
+(defn test-links-and-permissions-stay [file]
+  (setv link (/ file.parent "link"))
+  (.symlink-to link file.name)
+  (.chmod file 0o640)
+  (write-atomic link "new")
+  (assert (.is-symlink link))
+  (assert (= "new" (.read-text file)))
+  (assert (= 0o640 (& 0o777 (. (.stat file) st-mode)))))
 
 (defn test-ctrl-c-leaves-nothing-behind [file monkeypatch]
   (defn interrupted [handle]

@@ -339,7 +339,10 @@ print(used() - before)")
   (os.write in b"abc")
   (os.close in)
   (refused (ask "prepare" f"/dev/fd/{out}" "p.tokens") "is no regular file" "write it into a file")
-  (os.close out))
+  (os.close out)
+  (os.mkfifo "fifo")                    ; nobody writes to it, and nothing waits for that
+  (for [command [["prepare" "fifo" "p.tokens"] ["train" "fifo"]]]
+    (refused (ask #* command) "fifo is no regular file")))
 
 ;;; Written whole or not at all
 

@@ -10,6 +10,7 @@ one or the new one, also after a kill -9 or a power cut."
          os
          pathlib [Path]
          secrets [token-hex]
+         shutil [copymode]
          time [time]
          tomllib
          nanogpt-hy.config [shown]
@@ -24,6 +25,11 @@ one or the new one, also after a kill -9 or a power cut."
   (shown value repr))
 
 ;; Reading
+
+(defn is-special [path]
+  "Whether PATH is there and neither file nor folder: a pipe, say, which it may take for ever to
+  open."
+  (and (os.path.exists path) (not (os.path.isfile path)) (not (os.path.isdir path))))
 
 (defn [contextmanager] reading [path]
   "Within, the file at PATH, open; what its reader meets with is told in one line."
@@ -135,11 +141,15 @@ one or the new one, also after a kill -9 or a power cut."
   (try (. (os.stat path) st-mtime)
     (except [OSError] 0)))
 
+(defn half-written [path]
+  "Path -> str: how the names of files begin that are to become PATH; short, as names may be."
+  f".{(cut path.name 50)}.")
+
 (defn sweep [path]
   "Path -> None: removes what a killed process left half-written beside it, once that is STALE."
   (try
     (for [left (.glob path.parent ".*.tmp")]
-      (when (and (.startswith left.name f".{path.name}.")
+      (when (and (.startswith left.name (half-written path))
                  (< (written-at left) (- (time) STALE)))
         (.unlink left :missing-ok True)))
     (except [OSError] None)))           ; tidying up is no reason to fail
@@ -153,9 +163,9 @@ one or the new one, also after a kill -9 or a power cut."
     (except [OSError] None)))           ; some systems open no folders; the rename itself has worked
 
 (defn [contextmanager] new-file [path]
-  "Within, a file to write, beside PATH; behind it, whole and on the disk, PATH. A failure leaves no
-  file."
-  (setv temporary (.with-name path f".{path.name}.{(token-hex 8)}.tmp")
+  "Within, a file to write, beside PATH; behind it, whole and on the disk, PATH, with the older
+  one's permissions. A failure leaves no file."
+  (setv temporary (.with-name path f"{(half-written path)}{(token-hex 8)}.tmp")
         binary    (getattr os "O_BINARY" 0)       ; only Windows tells text from bytes
         handle    (os.open temporary (| os.O-WRONLY os.O-CREAT os.O-EXCL binary) 0o666))
   (try
@@ -163,6 +173,8 @@ one or the new one, also after a kill -9 or a power cut."
       (yield file)
       (.flush file)
       (os.fsync (.fileno file)))
+    (when (.exists path)
+      (copymode path temporary))
     (os.replace temporary path)
     (except [BaseException]             ; Ctrl-C too must leave nothing behind
       (.unlink temporary :missing-ok True)
@@ -170,18 +182,19 @@ one or the new one, also after a kill -9 or a power cut."
 
 (defn [contextmanager] atomic-file [path]
   "Within, a file to write; what it holds at the end is PATH then, at once or not at all. WorkError
-  where the system refuses; what was there before is still there then."
-  (setv path (Path path))
+  where the system refuses; what was there before is still there then. Links stay what they are."
+  (setv path   (Path path)
+        target (Path (os.path.realpath path)))
   (try
-    (with [file (new-file path)]
+    (with [file (new-file target)]
       (yield file))
-    (sweep path)
+    (sweep target)
     (except [e OSError]
       (setv kept (if (os.path.isfile path) ", the older one is still there" ""))
       (raise (WorkError (+ f"cannot write {path} ({(or e.strerror e)}){kept}: "
                            "free some space, or use a folder that you may write to"))
              :from e)))
-  (sync-folder path.parent))
+  (sync-folder target.parent))
 
 (defn write-atomic [path data]
   "file name, text or bytes -> None: the file has this content now, at once or not at all."

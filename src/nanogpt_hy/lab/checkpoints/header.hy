@@ -9,7 +9,6 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
   (require hyrule [unless]))
 (import  math [prod]
          os
-         stat [S-ISREG]
          nanogpt-hy.config [whole]
          nanogpt-hy.lab.files [short]
          nanogpt-hy.lab.strangers [parse-object refuse])
@@ -24,15 +23,13 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 
 (defn opened [path]
   "Path -> binary file, int: the regular file, open, and its size."
-  (try
-    (setv file   (open path "rb")
-          status (os.fstat (.fileno file)))
-    (except [e OSError]
-      (refuse path f"cannot be read ({(or e.strerror e)})" "check the name and the permissions")))
-  (unless (S-ISREG status.st-mode)
-    (.close file)
+  (when (and (os.path.exists path) (not (os.path.isfile path)))       ; to open a pipe might wait
     (refuse path "is no regular file"))
-  #(file status.st-size))
+  (try
+    (setv file (open path "rb"))
+    #(file (. (os.fstat (.fileno file)) st-size))
+    (except [e OSError]
+      (refuse path f"cannot be read ({(or e.strerror e)})" "check the name and the permissions"))))
 
 (defn kind-of-stranger [start]
   "bytes -> str, str: what a file that begins so and is no .safetensors is, and the way out."

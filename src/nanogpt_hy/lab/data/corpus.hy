@@ -16,8 +16,9 @@
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.files [read-bytes])
 
-(setv WAY-OUT "take them out, or train a new model on this text"
-      LEARNED 10,000,000)              ; BPE is learned from about so many characters, or from fewer
+(setv WAY-OUT      "take them out, or train a new model on this text"
+      LEARNED      10,000,000          ; BPE is learned from about so many characters, or from fewer
+      MOST-AT-ONCE 100,000,000)        ; bytes of a file that is read as a whole
 
 (defclass [(dataclass :frozen True :kw-only True)] Corpus []
   "A text as a model meets it. Where all lines have one length, it is split between lines."
@@ -40,8 +41,8 @@
   (.join "" (decoded [data] path)))
 
 (defn read-text [path]
-  "The characters of the UTF-8 file at PATH."
-  (decode-text (read-bytes path) path))
+  "The characters of the UTF-8 file at PATH, as a whole: it is no text to train on."
+  (decode-text (read-bytes path :most MOST-AT-ONCE) path))
 
 
 ;;; From a text to ids, part by part

@@ -6,12 +6,11 @@
          hashlib [sha256]
          itertools [chain]
          os
-         stat [S-ISREG]
          sys [maxsize]
          numpy :as np
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.encoding [codes]
-         nanogpt-hy.lab.files [reading])
+         nanogpt-hy.lab.files [is-special reading])
 
 (setv BLOCK   200,000          ; bytes read at once: more would only leave the processor's cache
       NEWLINE (ord "\n"))
@@ -130,11 +129,11 @@
 (defn state-of [path]
   "file name -> what changes when somebody writes to the file. RequestError unless it is one that
   can be read twice, as every text is."
-  (with [file (reading path)]
-    (setv status (os.fstat (.fileno file))))
-  (unless (S-ISREG status.st-mode)
+  (when (is-special path)
     (raise (RequestError
       f"{path} is no regular file, and a text is read twice: write it into a file first")))
+  (with [file (reading path)]
+    (setv status (os.fstat (.fileno file))))
   [status.st-size status.st-mtime-ns status.st-ino])
 
 

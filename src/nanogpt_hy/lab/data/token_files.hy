@@ -26,7 +26,7 @@ are asked for: to check them all would mean to read them all."
          nanogpt-hy.lab.checkpoints.metadata [digest]
          nanogpt-hy.lab.data.chain-files [chain-from]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
-         nanogpt-hy.lab.files [reading short]
+         nanogpt-hy.lab.files [is-special reading short]
          nanogpt-hy.lab.strangers [character parse-object refuse])
 
 (setv FORMAT  1
@@ -75,6 +75,8 @@ are asked for: to check them all would mean to read them all."
 
 (defn is-token-file [path]
   "Whether the file PATH begins as a .safetensors file does, and no text: with its header's length."
+  (when (is-special path)
+    (return False))
   (with [file (reading path)]
     (setv start (.read file 9)))
   (and (= (cut start 8 None) b"{") (= (get start 7) 0)))

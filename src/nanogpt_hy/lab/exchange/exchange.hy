@@ -4,7 +4,7 @@ they are, on the way out and on the way in."
 (import  pathlib [Path]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.data.corpus [read-text]
+         nanogpt-hy.lab.data.texts [Text]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer read-tokenizer]
          nanogpt-hy.lab.exchange.huggingface [export-huggingface import-huggingface]
          nanogpt-hy.lab.exchange.nanogpt [export-nanogpt import-nanogpt read-words]
@@ -34,7 +34,7 @@ they are, on the way out and on the way in."
   "The tokenizer that the request names: a folder, a file or byte; or the characters of a text."
   (cond
     (and tokenizer text) (raise (RequestError "give --tokenizer or --text, not both"))
-    text      (make-tokenizer "char" (read-text text))
+    text      (make-tokenizer "char" (. (Text text) alphabet))
     (is tokenizer None) None
     (= (. (Path tokenizer) suffix) ".pkl") (read-words tokenizer)
     (= tokenizer "byte") (make-tokenizer "byte" "")

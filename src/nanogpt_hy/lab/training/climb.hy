@@ -28,13 +28,14 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.lab.training.trainer [at-work Run steps]
          nanogpt-hy.ladder [find-stage STAGES])
 
-(setv RUNGS    (lfor  name STAGES  :if (!= name "fast")  name)     ; fast is no step of the lecture
-      DROPPING ["dropout" "gpt" "fast"]                            ; the stages with dropout in them
+(setv RUNGS      (lfor  name STAGES  :if (!= name "fast")  name)   ; fast is no step of the lecture
+      DROPPING   ["dropout" "gpt" "fast"]                          ; the stages with dropout in them
       ;; The lecture's slip is not for comparing stages, gpt's first weights are what it adds, and
       ;; to compile a small model takes longer than to train it.
-      OWN      {"scale" "head-size"  "init" "auto"  "compile" "off"}
-      STEPS    1000                    ; by then a small model has learned most of what it can
-      DROPOUT  0.1)
+      OWN        {"scale" "head-size"  "init" "auto"  "compile" "off"}
+      STEPS      1000                  ; by then a small model has learned most of what it can
+      MOST-SEEDS 1000                  ; far more than tell chance from what a stage brings
+      DROPOUT    0.1)
 
 ;;; What is to be done
 
@@ -68,9 +69,10 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
         many (if (is max-steps None) most max-steps)
         [config train] (configs corpus.tokenizer.vocab-size values OWN given {"max_iters" many})
         dropout (.get given "dropout" (or config.dropout DROPOUT)))
-  (for [[name n] [["--seeds" seeds] ["--steps" many]]]
-    (when (< n 1)
-      (raise (RequestError f"{name} is {n}: it has to be at least 1"))))
+  (unless (<= 1 seeds MOST-SEEDS)
+    (raise (RequestError f"--seeds is {seeds}: it has to be at least 1 and at most {MOST-SEEDS}")))
+  (unless (>= many 1)
+    (raise (RequestError f"--steps is {many}: it has to be at least 1")))
   (when (= train.draws "published")
     (raise (RequestError (+ "--draws published has one generator for all, so stages would see "
                             "other batches: leave it out, or use train --preset lecture"))))
