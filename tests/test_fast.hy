@@ -16,8 +16,7 @@ forms, torch's own among them."
          nanogpt-hy.config [configs GPTConfig PRESETS]
          nanogpt-hy.course [attend Block causal CharTokenizer cross-entropy draw-batch
                             evaluate GPT MultiHeadAttention split]
-         nanogpt-hy.fast [Attention carry FastBlock FastGPT from-course MLP parameter-groups
-                          parameters-count])
+         nanogpt-hy.fast [Attention carry FastBlock FastGPT from-course MLP parameters-count])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8))
 
@@ -83,15 +82,6 @@ forms, torch's own among them."
   (setv model (GPT SMALL))
   (assert (= (- (parameters-count model) (parameters-count model :positions False))
              (* SMALL.block-size SMALL.n-embd))))
-
-(defn [(pytest.mark.parametrize "make" [GPT FastGPT])] test-only-matrices-decay [make]
-  (setv model (make SMALL)
-        [decayed kept] (parameter-groups model 0.1))
-  (assert (= [0.1 0.0] [(get decayed "weight_decay") (get kept "weight_decay")]))
-  (assert (all (gfor w (get decayed "params") (= (.dim w) 2))))
-  (assert (all (gfor w (get kept "params") (= (.dim w) 1))))
-  (assert (= (sorted (map id (+ (get decayed "params") (get kept "params"))))
-             (sorted (map id (.parameters model))))))
 
 ;;; First weights
 

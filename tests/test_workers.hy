@@ -5,12 +5,13 @@ plain forms give."
          hypothesis [given settings strategies :as st]
          pytest
          torch
+         torch.nn.functional :as F
          torch.testing [assert-close]
          nanogpt-hy.backprop [add-gradient]
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.course [train-step]
-         nanogpt-hy.fast [FastGPT parameter-groups]
-         nanogpt-hy.lab.training.adamw [AdamW]
+         nanogpt-hy.course [GPT train-step]
+         nanogpt-hy.fast [FastGPT]
+         nanogpt-hy.lab.training.adamw [AdamW parameter-groups]
          nanogpt-hy.lab.training.device [with-threads]
          nanogpt-hy.lab.training.saving [state-tensors]
          nanogpt-hy.lab.training.session [new-run]
@@ -27,6 +28,15 @@ plain forms give."
   [(torch.randint 11 #(B 6)) (torch.randint 11 #(B 6))])
 
 ;;; AdamW
+
+(defn [(pytest.mark.parametrize "make" [GPT FastGPT])] test-only-matrices-decay [make]
+  (setv model (make WIDE)
+        [decayed kept] (parameter-groups model 0.1))
+  (assert (= [0.1 0.0] [(get decayed "weight_decay") (get kept "weight_decay")]))
+  (assert (all (gfor w (get decayed "params") (= (.dim w) 2))))
+  (assert (all (gfor w (get kept "params") (= (.dim w) 1))))
+  (assert (= (sorted (map id (+ (get decayed "params") (get kept "params"))))
+             (sorted (map id (.parameters model))))))
 
 (defn [(pytest.mark.parametrize "flat" [True False])] test-adamw-is-torchs [flat]
   (setv [model other] [(gpt) (gpt)]
@@ -49,6 +59,19 @@ plain forms give."
   (assert (= (list after) (list before)))
   (for [[name t] (.items after)]
     (assert (torch.equal t (get before name)))))
+
+(defn [(pytest.mark.parametrize "flat" [True False])
+       (pytest.mark.parametrize "most" [1e-3 1.0 1e3])]
+    test-a-gradient-is-cut-as-torch-cuts-it [flat most]
+  (setv [model other] [(gpt) (gpt)]
+        adamw (AdamW (parameter-groups model 0.1) :betas [0.9 0.99] :flat flat)
+        [x y] (batch 4))
+  (for [m [model other]]
+    (.backward (F.cross-entropy (.flatten (m x) 0 1) (.flatten y))))
+  (.clip adamw most)
+  (torch.nn.utils.clip-grad-norm_ (.parameters other) most)
+  (for [[w twin] (zip (.parameters model) (.parameters other))]
+    (assert-close w.grad twin.grad)))
 
 (defn test-a-weight-without-a-gradient-stays []
   (setv used (torch.nn.Parameter (torch.ones 2))

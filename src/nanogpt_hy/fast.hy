@@ -113,12 +113,6 @@ the tests hold that both then give the same logits, loss and gradients."
               :if (or positions (not (.endswith name #("wpe.weight" "position.weight"))))
               (.numel weight))))
 
-(defn parameter-groups [model weight-decay]
-  "The weights of MODEL for an optimizer: matrices and tables decay, biases and layer norms not."
-  (setv weights (list (.parameters model)))
-  [(dict :params (lfor  w weights  :if (>= (.dim w) 2)  w)  :weight-decay weight-decay)
-   (dict :params (lfor  w weights  :if (< (.dim w) 2)  w)   :weight-decay 0.0)])
-
 ;;; From the course
 
 (defn carry-block [tensors old new n-head]

@@ -15,13 +15,14 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
          zipfile
          torch
          nanogpt-hy.config [isfinite of-kind]
-         nanogpt-hy.fast [FastGPT parameter-groups]
+         nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-from tokenizer-json]
          nanogpt-hy.lab.exchange.foreign [ANOTHER check-plain complete fitting foreign-config plain
                                           save-import SIZES write-files]
          nanogpt-hy.lab.exchange.plain-gpt2 [plain-gpt2]
          nanogpt-hy.lab.files [read-bytes short]
-         nanogpt-hy.lab.strangers [refuse])
+         nanogpt-hy.lab.strangers [refuse]
+         nanogpt-hy.lab.training.adamw [parameter-groups])
 
 (setv MOST-PICKLE 20,000,000)      ; bytes
 

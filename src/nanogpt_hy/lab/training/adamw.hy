@@ -28,6 +28,12 @@ one operation for each group of weights and not one for each weight."
     (setv w.grad part))
   flat)
 
+(defn parameter-groups [model weight-decay]
+  "The weights of MODEL for an optimizer: matrices and tables decay, biases and layer norms not."
+  (setv weights (list (.parameters model)))
+  [(dict :params (lfor  w weights  :if (>= (.dim w) 2)  w)  :weight-decay weight-decay)
+   (dict :params (lfor  w weights  :if (< (.dim w) 2)  w)   :weight-decay 0.0)])
+
 (defclass AdamW []
   "The optimizer of GROUPS of weights, each with its decay, as torch.optim's classes take them.
   FLAT, for weights on the CPU: in one tensor, as above. They then have a .grad at all times."
@@ -76,6 +82,16 @@ one operation for each group of weights and not one for each weight."
       (for [w self.weights]
         (setv w.grad None))
       (.zero- self.gradients)))
+
+  (defn [(torch.no-grad)] clip [self most]
+    "Make the gradient no longer than MOST, as torch's clip-grad-norm_ does. One that lies flat is
+    cut several times as fast, by a number and not by a tensor."
+    (if (is self.gradients None)
+      (torch.nn.utils.clip-grad-norm_ self.weights most)
+      (do
+        (setv share (/ most (+ (.item (torch.linalg.vector-norm self.gradients)) 1e-6)))
+        (when (< share 1)
+          (.mul_ self.gradients share)))))
 
   (defn [(torch.no-grad)] step [self]
     (for [group self.param-groups]

@@ -2,8 +2,7 @@
 
 (import  math [cos inf pi]
          torch
-         nanogpt-hy.fast [parameter-groups]
-         nanogpt-hy.lab.training.adamw [AdamW]
+         nanogpt-hy.lab.training.adamw [AdamW parameter-groups]
          nanogpt-hy.lab.training.parallel [part-of]
          nanogpt-hy.lab.training.phases [in-phase])
 
@@ -41,9 +40,7 @@
     (when self.scaler
       (.unscale_ self.scaler self.adamw))
     (when (< self.clip inf)
-      (torch.nn.utils.clip-grad-norm_
-        (lfor  group self.adamw.param-groups  w (get group "params")  w)
-        self.clip))
+      (.clip self.adamw self.clip))
     (if self.scaler
       (do (.step self.scaler self.adamw) (.update self.scaler))
       (.step self.adamw))
