@@ -14,6 +14,7 @@
 
 (import  benchmark.bench [Contest open-bench run-process text-path]
          benchmark.checkout [Checkout]
+         benchmark.levers [of-sampling of-training TRAINING]
          benchmark.main [main]
          benchmark.report [digits results-of shown-ratio shown-time]
          benchmark.sides [as-transformers model-of]
@@ -106,7 +107,9 @@
         (fn [bench] (evaluation bench TINY))
         (fn [bench] (one-text bench TINY 3 "t"))
         (fn [bench] (many-texts bench TINY 3 2 "t"))
-        (fn [bench] (past-the-context bench TINY 6 "t"))])]
+        (fn [bench] (past-the-context bench TINY 6 "t"))
+        (fn [bench] (of-training "t" (| TINY {"dropout" 0.1}) TRAINING bench))
+        (fn [bench] (of-sampling "t" TINY 3 bench))])]
       test-every-side-works [bench make]
   (setv contest (make bench)
         names   (lfor  side [#* contest.ours #* contest.peers]  side.name))
@@ -115,6 +118,13 @@
   (assert contest.peers)
   (for [side [#* contest.ours #* contest.peers]]
     (side.work 1)))
+
+(defn test-levers-change-nothing-but-the-time [bench]
+  (setv contest (of-training "t" TINY TRAINING bench)
+        [ours]  contest.ours
+        loss    (ours.work 3))
+  (for [side contest.peers]
+    (torch.testing.assert-close (side.work 3) loss)))
 
 (defn [pytest.mark.cuda] test-every-side-works-on-a-GPU [bench]
   (setv contest (training-on-gpu bench TINY))

@@ -33,7 +33,6 @@
   #^ list ours                              ; of Sides
   (setv #^ list peers (field :default-factory list)
         #^ str rate ""
-        #^ str note ""
         #^ float flops 0                    ; floating-point operations in a unit, if they are told
         #^ (| float None) peak None))       ; and how many the device is capable of in a second
 

@@ -6,6 +6,7 @@
          torch
          benchmark.bench [ALPHABET Contest DATA nanogpt-hy process]
          benchmark.checkout :as checkout
+         benchmark.levers [of-sampling of-training]
          benchmark.sides [course-tokens course-trainer nanogpt-tokens nanogpt-whole-run
                           model-of our-evaluation our-run our-texts our-tokens our-training
                           our-whole-run COURSE peers-evaluation peers-training transformers-tokens]
@@ -176,6 +177,15 @@
      [(fn [bench] (one-text bench (| BIG {"dropout" 0.0}) 250 "6x384: 250 tokens"))
       (fn [bench] (many-texts bench SMALL 250 16 "4x128: each of 16 x 250 tokens"))
       (fn [bench] (past-the-context bench PAST 500 "past 64: 500 tokens"))])
+   "levers" (Workload "our steps and texts, without one of the ways in which they are fast"
+     [(partial of-training "train-toy" TOY
+        ["the written-out gradient" "batches by one index" "cutting a flat gradient"])
+      (partial of-training "train-cpu" CPU
+        ["the written-out gradient" "rows for each thread" "batches by one index"])
+      (partial of-training "train-big" BIG
+        ["the written-out gradient" "rows for each thread" "rows in parts" "attention in parts"
+         "quick dropout masks"] :pieces 1)
+      (partial of-sampling "6x384: 250 tokens" (| BIG {"dropout" 0.0}) 250)] :long True)
    "encode" (Workload "characters to ids: ASCII, and others"
      [(fn [bench] (encoding "encode ASCII" (letters ALPHABET 2,000,000)))
       (fn [bench] (encoding "encode Cyrillic" (letters OTHER 2,000,000)))])

@@ -94,7 +94,7 @@ def main(arguments=None):
         if not out_of_memory(error):
             raise
         message, status = ("there is not enough memory: use a smaller --batch-size, --block-size, "
-                           "--n-layer or --n-embd", 1)
+                           "--n-layer or --n-embd, or a --tokenizer of fewer tokens", 1)
     if name := voice():
         print(f"{name}: {one_line(message)}", file=sys.stderr, flush=True)
     if "RANK" in os.environ:
