@@ -45,19 +45,20 @@
            :peers (peers-training bench sizes :pieces pieces)))
 
 (defn training-on-gpu [bench [sizes BIG]]
-  "-> Contest: steps on a GPU, in bfloat16, ours and nanoGPT's compiled."
+  "-> Contest: steps on a GPU, in bfloat16, ours and nanoGPT's compiled where that can be done."
   (when (not (torch.cuda.is-available))
     (raise (RequestError "train-gpu needs a CUDA GPU and there is none here: leave it out")))
   (setv device     (torch.device "cuda")
         run        (our-run bench sizes :device "cuda" :dtype "bfloat16" :compile "on")
         [dtype _]  (choose-dtype "bfloat16" device)
+        how        (if run.compiled ", compiled" "")
         tokens     (* (get sizes "batch_size") (get sizes "block_size")))
   (Contest :title "train-gpu: a step" :unit "step"
-           :ours [(Side "ours, compiled" (partial steps run))]
+           :ours [(Side f"ours{how}" (partial steps run))]
            :peers [#* (if bench.nanogpt
-                        [(Side "nanoGPT, compiled"
+                        [(Side f"nanoGPT{how}"
                                (checkout.trainer bench sizes :device device :dtype dtype
-                                                 :compile True))]
+                                                 :compile run.compiled))]
                         [])
                    (Side COURSE (course-trainer bench sizes device dtype))]
            :flops (* tokens (flops-per-token run.model run.config))
