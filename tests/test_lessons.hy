@@ -1,10 +1,12 @@
 "Every lesson is held, without a learner: what it says of values and answers is true, and its
 exercise is passed by its solution and by nothing that is wrong."
 
-(import  re
+(import  ast
+         re
          time
          pathlib [Path]
          hy
+         hy.compiler [hy-compile]
          pytest
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.lisp.finding [find-piece]
@@ -69,6 +71,25 @@ exercise is passed by its solution and by nothing that is wrong."
   (for [command (.all-of lesson Command)
         name (re.findall r"^nanogpt-hy show (\S+)" command.text re.MULTILINE)]
     (find-piece name)))
+
+(defn [each-lesson] test-no-word-of-a-paragraph-is-lost [lesson]
+  "An address, <https://…>, may begin a line; other markup is not shown."
+  (setv said (.join "\n" (gfor  part (.all-of lesson Text)  part.text)))
+  (for [address (re.findall r"<https?://[^>]+>" (.read-text lesson.path :encoding "utf-8"))]
+    (assert (in address said))))
+
+(defn test-the-table-of-hy-and-python-is-true []
+  "Lesson 1 has it; Hy's own compiler says the same of each row."
+  (setv [table] (lfor  part (. (get LESSONS 0) intro)
+                       :if (.startswith part.text "    (f x y)")
+                       part.text))
+  (for [row (.splitlines table)]
+    (setv [form python] (map str.strip [(cut row 33) (cut row 33 None)])
+          macros (if (re.match r"\((->|ncut) " form) "(require hyrule [-> ncut]) " "")
+          made   (hy-compile (hy.read-many (+ macros form)) "__main__"))
+    (assert (= (.replace (.replace (ast.unparse (get made.body -1)) ":None]" "]")
+                         "slice(None, None)" ":")
+               (ast.unparse (ast.parse python))))))
 
 
 ;;; What they say

@@ -120,9 +120,13 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
       (.startswith line "```")      (.append parts (fenced line (until lines "```")))
       (.startswith line "<details><summary>Answer")
         (.append parts (question (question-text parts) (until lines "</details>")))
-      (or (not (.strip line)) (.startswith line "<"))  None
+      (or (not (.strip line)) (is-markup line))  None
       True                          (.append parts (Text (paragraph line lines)))))
   parts)
+
+(defn is-markup [line]
+  "Whether a line is HTML, which only a browser shows; an address, <https://…>, is text."
+  (and (.startswith line "<") (not (.startswith line "<http"))))
 
 (defn until [lines end]
   "Take LINES away up to the line END; -> those before it."
@@ -136,7 +140,8 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   "Take the lines of a paragraph away; -> its text."
   (setv taken [line])
   (while (and lines (.strip (get lines 0))
-              (not (.startswith (get lines 0) #("```" "#" "<"))))
+              (not (.startswith (get lines 0) #("```" "#")))
+              (not (is-markup (get lines 0))))
     (.append taken (.pop lines 0)))
   (.join "\n" taken))
 
