@@ -65,15 +65,6 @@
   (write-atomic path "new")
   (assert (= "new" (.read-text path))))
 
-(defn test-links-and-permissions-stay [file]
-  (setv link (/ file.parent "link"))
-  (.symlink-to link file.name)
-  (.chmod file 0o640)
-  (write-atomic link "new")
-  (assert (.is-symlink link))
-  (assert (= "new" (.read-text file)))
-  (assert (= 0o640 (& 0o777 (. (.stat file) st-mode)))))
-
 (defn test-ctrl-c-leaves-nothing-behind [file monkeypatch]
   (defn interrupted [handle]
     (raise KeyboardInterrupt))

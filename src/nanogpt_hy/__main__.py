@@ -56,6 +56,7 @@ def main(arguments=None):
     """Run one command: 0 when done, 1 when the work failed, 2 when the request was wrong."""
     settle_streams()
     arguments = without_bare_ckpt(sys.argv[1:] if arguments is None else arguments)
+    CycloptsError = ()      # nothing is one, until it is loaded
     try:
         # In here, since Ctrl-C may come while they are read.
         from cyclopts import CycloptsError

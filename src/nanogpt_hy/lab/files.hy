@@ -10,7 +10,6 @@ one or the new one, also after a kill -9 or a power cut."
          os
          pathlib [Path]
          secrets [token-hex]
-         shutil [copymode]
          time [time]
          tomllib
          nanogpt-hy.config [shown]
@@ -163,8 +162,8 @@ one or the new one, also after a kill -9 or a power cut."
     (except [OSError] None)))           ; some systems open no folders; the rename itself has worked
 
 (defn [contextmanager] new-file [path]
-  "Within, a file to write, beside PATH; behind it, whole and on the disk, PATH, with the older
-  one's permissions. A failure leaves no file."
+  "Within, a file to write, beside PATH; behind it, whole and on the disk, PATH. A failure leaves no
+  file."
   (setv temporary (.with-name path f"{(half-written path)}{(token-hex 8)}.tmp")
         binary    (getattr os "O_BINARY" 0)       ; only Windows tells text from bytes
         handle    (os.open temporary (| os.O-WRONLY os.O-CREAT os.O-EXCL binary) 0o666))
@@ -173,8 +172,6 @@ one or the new one, also after a kill -9 or a power cut."
       (yield file)
       (.flush file)
       (os.fsync (.fileno file)))
-    (when (.exists path)
-      (copymode path temporary))
     (os.replace temporary path)
     (except [BaseException]             ; Ctrl-C too must leave nothing behind
       (.unlink temporary :missing-ok True)
@@ -182,19 +179,18 @@ one or the new one, also after a kill -9 or a power cut."
 
 (defn [contextmanager] atomic-file [path]
   "Within, a file to write; what it holds at the end is PATH then, at once or not at all. WorkError
-  where the system refuses; what was there before is still there then. Links stay what they are."
-  (setv path   (Path path)
-        target (Path (os.path.realpath path)))
+  where the system refuses; what was there before is still there then."
+  (setv path (Path path))
   (try
-    (with [file (new-file target)]
+    (with [file (new-file path)]
       (yield file))
-    (sweep target)
+    (sweep path)
     (except [e OSError]
       (setv kept (if (os.path.isfile path) ", the older one is still there" ""))
       (raise (WorkError (+ f"cannot write {path} ({(or e.strerror e)}){kept}: "
                            "free some space, or use a folder that you may write to"))
              :from e)))
-  (sync-folder target.parent))
+  (sync-folder path.parent))
 
 (defn write-atomic [path data]
   "file name, text or bytes -> None: the file has this content now, at once or not at all."
