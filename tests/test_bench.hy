@@ -21,7 +21,9 @@
          benchmark.timing [in-turn pieces-for ratio Side]
          benchmark.workloads [evaluation many-texts one-text past-the-context shape training
                               training-on-gpu Workload WORKLOADS]
-         nanogpt-hy.errors [RequestError WorkError])
+         nanogpt-hy.backprop :as backprop
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.training.workers :as workers)
 
 (setv TINY (shape 1 2 8 4 :batch-size 2))
 
@@ -119,7 +121,9 @@
   (for [side [#* contest.ours #* contest.peers]]
     (side.work 1)))
 
-(defn test-levers-change-nothing-but-the-time [bench]
+(defn test-levers-change-nothing-but-the-time [bench monkeypatch]
+  (monkeypatch.setattr backprop "QUERIES" 2)       ; so that there are parts in so small a model
+  (monkeypatch.setattr workers "PART" 1)
   (setv contest (of-training "t" TINY TRAINING bench)
         [ours]  contest.ours
         loss    (ours.work 3))

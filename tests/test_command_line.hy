@@ -1,6 +1,7 @@
 "The command line from the outside: what it says and where, what it answers to signals and pipes."
 
-(import  inspect
+(import  contextlib [contextmanager]
+         inspect
          io
          json
          math [exp log]
@@ -325,6 +326,16 @@ sys.exit(main(['--version']))
         batches (list (counted (whole-batches (torch.arange 100) :block-size 8) told.append)))
   (assert (= told (lfor  [_ y] batches  (.numel y))))
   (assert (= (sum told) 99)))
+
+(defn test-eval-tells-of-the-whole-validation-part [ask monkeypatch]
+  (setv told [])
+  (defn [contextmanager] bar [words total #* columns]
+    (setv heard [])
+    (yield heard.append)
+    (.append told [words total (sum heard)]))
+  (monkeypatch.setattr judging "progress_bar" bar)
+  (assert (= 0 (. (ask "eval" "--windows") code)))
+  (assert (= told [["evaluating" 270 270] ["with both windows" 1 (pytest.approx 1)]])))
 
 (defn test-windows-in-words []
   (assert (= (window-line {"exact" 1.0  "half" 1.5  "error" 0.25  "tokens" 1000})

@@ -300,7 +300,9 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
 (defn [(pytest.mark.parametrize "lie" (list LIES))] test-a-lie-is-refused [tmp-path lie]
   (setv text (get LIES lie)
         path (write (/ tmp-path "tokenizer.json") text))
-  (assert (in (str tmp-path) (refusal read-tokenizer path)))
+  (setv said (refusal read-tokenizer path))
+  (assert (in (str tmp-path) said))
+  (assert (in "use char, byte, bpe:N" said))
   (assert (in "the checkpoint" (refusal tokenizer-from {"kind" "bpe"  "json" text}))))
 
 (defn test-a-huge-one-is-refused [monkeypatch tmp-path]

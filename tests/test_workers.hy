@@ -2,6 +2,7 @@
 plain forms give."
 
 (import  dataclasses [replace]
+         math [inf nan]
          hypothesis [given settings strategies :as st]
          pytest
          torch
@@ -72,6 +73,19 @@ plain forms give."
   (torch.nn.utils.clip-grad-norm_ (.parameters other) most)
   (for [[w twin] (zip (.parameters model) (.parameters other))]
     (assert-close w.grad twin.grad)))
+
+(defn [(pytest.mark.parametrize "flat" [True False])
+       (pytest.mark.parametrize "odd" [inf nan])]
+    test-a-gradient-that-is-no-number-does-not-hide [flat odd]
+  (setv model (gpt)
+        adamw (AdamW (parameter-groups model 0.1) :betas [0.9 0.99] :flat flat))
+  (for [w (.parameters model)]
+    (setv w.grad (if flat (.fill- w.grad 1) (torch.ones-like w))))
+  (setv (get (. (next (.parameters model)) grad) #(0 0)) odd)
+  (.clip adamw 1.0)
+  (setv grads (torch.cat (lfor  w (.parameters model)  (.flatten w.grad))))
+  (assert (.any (.isnan grads)))
+  (assert (not (.any (= grads 1)))))
 
 (defn test-a-weight-without-a-gradient-stays []
   (setv used (torch.nn.Parameter (torch.ones 2))

@@ -36,7 +36,10 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
   [(windows starts) (windows (+ starts 1))])
 
 (defn torchs-clip [adamw most]
-  (torch.nn.utils.clip-grad-norm_ adamw.weights most))
+  "As AdamW's, by torch, of each group of weights, flat as they lie."
+  (torch.nn.utils.clip-grad-norm_
+    (lfor  group adamw.param-groups  w (get group "params")  w)
+    most))
 
 (defn torchs-linear [layer]
   "As kv-cache's: torch and MKL divide the work."

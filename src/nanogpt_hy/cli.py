@@ -247,7 +247,7 @@ def ladder(
     diff
         Train nothing; show what two stages differ in: --diff residual layer-norm.
     seeds
-        How often to train each stage, each time from another seed.
+        How often to train each stage, each time from another seed; at most 1000.
     steps
         Training steps of each run (default: the preset's max-iters, but at most 1000).
     stages

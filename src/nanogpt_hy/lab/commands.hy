@@ -12,7 +12,7 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.console [bar clock console]
+         nanogpt-hy.lab.console [clock console progress-bar]
          nanogpt-hy.lab.data.corpus [decode-text read-corpus read-text]
          nanogpt-hy.lab.data.prepare [prepare-text]
          nanogpt-hy.lab.explaining [explain-texts]
@@ -157,7 +157,8 @@
   "`nanogpt-hy prepare`: write the token file OUT of TEXT; -> exit code."
   (setv started (perf-counter)
         size    (if (os.path.exists text) (os.path.getsize text) 0))
-  (with [told (bar "reading, then encoding" (* 2 size) (DownloadColumn) (TransferSpeedColumn))]
+  (with [told (progress-bar "reading, then encoding" (* 2 size)
+                            (DownloadColumn) (TransferSpeedColumn))]
     (setv made (prepare-text text out :tokenizer tokenizer :overwrite overwrite :told told)))
   (setv [tokens train] [(get made "tokens") (get made "train_tokens")])
   (.print (console)

@@ -11,12 +11,12 @@
   (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))
            :quiet (not (. (here) leads))))
 
-(defn [contextmanager] bar [words total #* columns]
+(defn [contextmanager] progress-bar [words total #* columns]
   "Within, a function that is told how much more of TOTAL is done; on a terminal, a bar shows it
   behind the WORDS, with COLUMNS of rich's."
   (setv out (console))
   (with [progress (Progress (TextColumn words) (BarColumn) #* columns (TimeRemainingColumn)
-                            :console out :transient True :disable (not out.is-terminal))]
+                            :console out :transient True :disable (not (.isatty sys.stderr)))]
     (setv task (.add-task progress "" :total total))
     (yield (fn [count] (.advance progress task count)))))
 

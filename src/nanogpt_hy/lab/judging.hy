@@ -8,7 +8,7 @@
          time [perf-counter]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.console [bar console]
+         nanogpt-hy.lab.console [console progress-bar]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss])
@@ -42,7 +42,7 @@
   (setv started (perf-counter)
         block-size trained.config.block-size
         batches (all-of corpus corpus.val block-size)
-        [loss _] (with [told (bar "evaluating" (len corpus.val))]
+        [loss _] (with [told (progress-bar "evaluating" (len corpus.val))]
                    (mean-loss trained.model (counted batches told) :device device))
         per-character (* loss (/ (len corpus.val) corpus.val-characters)))
   (unless (< loss HOPELESS)
@@ -72,7 +72,7 @@
         found (measures trained corpus device))
   (when windows
     (import nanogpt-hy.lab.inside.losses [window-losses])
-    (with [told (bar "with both windows" 1)]
+    (with [told (progress-bar "with both windows" 1)]
       (setv (get found "windows") (window-losses trained.model corpus.val
                                                  trained.config.block-size :told told))))
   (if as-json

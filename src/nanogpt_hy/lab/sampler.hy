@@ -39,9 +39,9 @@ model is `steps`."
 
   (defn __post-init__ [self]
     (check-filters self.temperature self.top-k self.top-p)
-    (demand (whole self.max-new-tokens)
+    (demand (whole self.max-new-tokens :most inf)
             "--max-new-tokens" self.max-new-tokens "a whole number, 0 or more")
-    (demand (whole self.num-samples 1)
+    (demand (whole self.num-samples 1 :most inf)
             "--num-samples" self.num-samples "a whole number, 1 or more")
     (demand (or (is self.seed None) (whole self.seed :most 0xffffffff))
             "--seed" self.seed f"a whole number from 0 to {0xffffffff}")

@@ -43,7 +43,7 @@
                       inner (if (isinstance v dict) (.values v) v)
                       inner))))
 
-(defn parse-object [path data what]
+(defn parse-object [path data what [way-out WAY-OUT]]
   "Path, bytes or str -> dict: what the JSON says; no key twice, no NaN, no bottomless nesting."
   (try
     (setv value (json.loads (if (isinstance data str) data (.decode data "utf-8"))
@@ -53,9 +53,9 @@
     (check-depth value)
     (except [e [ValueError RecursionError]]     ; the decoders' errors are ValueErrors too
       (setv why (if (isinstance e RecursionError) "nested too deeply" (short (str e))))
-      (refuse path f"has {what} that cannot be read ({why})")))
+      (refuse path f"has {what} that cannot be read ({why})" way-out)))
   (unless (isinstance value dict)
-    (refuse path f"has {what} that is no JSON object"))
+    (refuse path f"has {what} that is no JSON object" way-out))
   value)
 
 ;; Characters

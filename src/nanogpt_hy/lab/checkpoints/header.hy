@@ -10,7 +10,7 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 (import  math [prod]
          os
          nanogpt-hy.config [whole]
-         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.files [is-special short]
          nanogpt-hy.lab.strangers [parse-object refuse])
 
 (setv MOST-HEADER  100,000,000          ; bytes: the limit of the safetensors library as well
@@ -23,7 +23,7 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 
 (defn opened [path]
   "Path -> binary file, int: the regular file, open, and its size."
-  (when (and (os.path.exists path) (not (os.path.isfile path)))       ; to open a pipe might wait
+  (when (is-special path)
     (refuse path "is no regular file"))
   (try
     (setv file (open path "rb"))

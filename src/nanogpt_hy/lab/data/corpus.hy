@@ -41,7 +41,7 @@
   (.join "" (decoded [data] path)))
 
 (defn read-text [path]
-  "The characters of the UTF-8 file at PATH, as a whole: it is no text to train on."
+  "The characters of the UTF-8 file at PATH, which may have MOST-AT-ONCE bytes."
   (decode-text (read-bytes path :most MOST-AT-ONCE) path))
 
 

@@ -32,7 +32,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
   "text -> dict"
   (when (> (len text) MOST-JSON)
     (refuse-tokenizer source f"has {(len text) :,} characters of JSON, more than {MOST-JSON :,}"))
-  (parse-object source text "a tokenizer"))
+  (parse-object source text "a tokenizer" WAY-OUT))
 
 (defn part-of [spec key kind]
   "What the dict SPEC has at KEY, if it is of KIND; else an empty one."

@@ -71,9 +71,9 @@
         chosen (cut starts None None (ceil (/ (len starts) most))))
   (with [_ (in-eval-mode model)]
     (for [start chosen]
-      (told (/ 1 (len chosen)))
       (.append rows (torch.stack [(last-losses (+ start (torch.arange (- 1 half) 1)) 1)
-                                  (last-losses (ncut start None) half)]))))
+                                  (last-losses (ncut start None) half)]))
+      (told (/ 1 (len chosen)))))
   (setv losses      (.double (.cpu (torch.stack rows)))                     ; (rows 2 half)
         differences (.mean (- (ncut losses : 1) (ncut losses : 0)) 1)       ; (rows)
         [exact after-half] (.tolist (.mean losses [0 2])))

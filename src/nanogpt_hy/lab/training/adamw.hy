@@ -5,6 +5,8 @@ feels. Its functional form does not. And on a CPU all weights can lie in one ten
 in another and what is remembered of them in two more: a step, or the cutting of a gradient, is then
 one operation for each group of weights and not one for each weight."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  torch
          torch.autograd.graph [increment-version]
          torch.optim.adamw [adamw])
@@ -85,12 +87,12 @@ one operation for each group of weights and not one for each weight."
 
   (defn [(torch.no-grad)] clip [self most]
     "Make the gradient no longer than MOST, as torch's clip-grad-norm_ does. One that lies flat is
-    cut several times as fast, by a number and not by a tensor."
+    cut by a number and not by a tensor, which is several times as fast for a small model."
     (if (is self.gradients None)
       (torch.nn.utils.clip-grad-norm_ self.weights most)
       (do
         (setv share (/ most (+ (.item (torch.linalg.vector-norm self.gradients)) 1e-6)))
-        (when (< share 1)
+        (unless (>= share 1)                     ; nor is nan, which every number is to become
           (.mul_ self.gradients share)))))
 
   (defn [(torch.no-grad)] step [self]

@@ -90,7 +90,7 @@ one comes, what a single process would have: whole tensors under the model's own
 (defn is-sharded [model]
   (any (gfor  w (.parameters model)  (hasattr w "full_tensor"))))
 
-(defn whole [group tensors]
+(defn gathered [group tensors]
   "{name: tensor} -> {name: tensor}: parts put together, in the first process; the others, which
   contribute theirs, keep nothing."
   (when (is group ALONE)

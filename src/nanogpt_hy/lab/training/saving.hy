@@ -10,7 +10,7 @@
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-weights save-checkpoint]
          nanogpt-hy.lab.files [read-rows]
-         nanogpt-hy.lab.training.parallel [parts-of whole]
+         nanogpt-hy.lab.training.parallel [gathered parts-of]
          nanogpt-hy.lab.training.randomness [seeded-state]
          nanogpt-hy.lab.training.trainer [look own-dropout Run])
 
@@ -20,7 +20,7 @@
   "-> dict of tensors: all that the next step depends on, beside the numbers of `progress`."
   (setv generators (dfor  [name g] (.items run.generators)  :if g  name (.get-state g))
         ahead (or run.ahead []))
-  (| (whole run.group
+  (| (gathered run.group
        (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
           (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)))
      (dfor  [name s] (.items generators)  f"generator.{name}" s)

@@ -1,5 +1,5 @@
-"The long run: a training step in a loop, with all that makes it safe to leave alone. The step is
-the course's, or in the same three lines that of workers.hy.
+"The long run: a training step in a loop, and how good the model is by now. The step is the
+course's, or in the same three lines that of workers.hy.
 
 A Run can be driven from a REPL, a few steps at a time, and looked at in between:
 
