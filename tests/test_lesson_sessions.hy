@@ -3,6 +3,7 @@
 (import  io
          re
          pytest
+         rich.console [Console]
          nanogpt-hy.lessons.blocks [agree in-words steps-of]
          nanogpt-hy.lessons.lesson [as-number is-right read-lesson understood]
          nanogpt-hy.lessons.page [narrow Page plain WIDTH]
@@ -157,13 +158,52 @@ An introduction with a [link](there.md) and **words**.
   (assert (in "Type a number" out))
   (assert (= (.count out "Right.") 2)))
 
-(defn test-progress-of-answers-is-the-first-one [small]
+(defn test-what-was-right-once-stays-right [small]
   (went small "a" "0.5" "" "")
-  (went small "b" "9" "" "")
   (setv record (get (read-progress) "small"))
   (assert (= (get record "answers") {"1" False  "2" True}))
   (assert (= (get record "sections") ["Predict" "Run"]))
-  (assert (= (state small record) "done, 1/2 right")))
+  (assert (= (state small record) "done, 1/2 right"))
+  (went small "b" "9" "" "")
+  (assert (= (state small (get (read-progress) "small")) "done, 2/2 right")))
+
+(defn test-a-lesson-goes-on-where-it-was-left [small]
+  (went small "b" "0.5" "q")
+  (setv out (went small ""))
+  (assert (not-in "Which comes first?" out))
+  (assert (not-in "An introduction" out))
+  (assert (in "=> 3" out))
+  (assert (= (get (read-progress) "small" "sections") ["Predict" "Run"]))
+  (assert (in "Which comes first?" (went small "b" "0.5"))))          ; done: it begins anew
+
+(defn test-or-begins-again [small]
+  (went small "b" "0.5" "q")
+  (setv out (went small "b" "b" "0.5" ""))
+  (assert (in "An introduction" out))
+  (assert (in "Which comes first?" out)))
+
+(defn test-what-was-skipped-was-run-all-the-same [tmp-path]
+  (setv path (/ tmp-path "s03_small.md"))
+  (.write-text path (+ SMALL "\n## Look\n\n```hy\n(* 10 x)\n; => 20\n```\n\n"
+                       "**Question.** Why?\n\n<details><summary>Answer</summary>\n\n"
+                       "**2.** So it is.\n\n</details>\n"))
+  (setv lesson (read-lesson path))
+  (went lesson "b" "0.5" "" "q")
+  (setv out (went lesson "" "2"))
+  (assert (in "=> 20" out))
+  (assert (not-in "=> 3" out))
+  (assert (= (get (read-progress) "small" "answers") {"1" True  "2" True  "3" True})))
+
+(defn test-a-terminal-is-not-overrun [small]
+  (setv page (Page)
+        page.console (Console :file (io.StringIO) :force-terminal True :height 12))
+  (assert (not (.is-full page)))
+  (.paragraph page "a\nb\nc\nd\ne")
+  (assert (.is-full page))
+  (setv session (Session small :read (typing "") :page page))
+  (.hand-over session)
+  (assert (not (.is-full page)))
+  (.hand-over session))                            ; asks for nothing: nothing more could be typed
 
 (defn [(pytest.mark.parametrize "last" ["q" "Quit" EOFError KeyboardInterrupt])]
       test-leaving-keeps-what-was-done [small last capsys monkeypatch]
@@ -247,7 +287,8 @@ An introduction with a [link](there.md) and **words**.
         #(["haed"] 2 "did you mean head?")
         #(["--exercise"] 2 "which lesson?")
         #(["8" "--check" "none.hy"] 2 "there is no file none.hy")
-        #(["8" "--exercise" "a.hy" "--check" "a.hy"] 2 "give one of them")])]
+        #(["8" "--exercise" "a.hy" "--check" "a.hy"] 2 "give one of them")
+        #(["8" "--check" "a.hy" "--solution"] 2 "give one of them")])]
       test-wrong-requests [cli arguments code words]
   (setv done (cli "lesson" #* arguments))
   (assert (= done.returncode code))
@@ -266,6 +307,10 @@ An introduction with a [link](there.md) and **words**.
   (assert (= failed.returncode 1))
   (assert (in "the hole is still there: write the mean surprise" failed.stderr))
   (.write-text path (re.sub r"\(hole \"[^\"]*\"\)" "(- (.mean given))" (.read-text path)))
+  (assert (in "lesson 3 --solution" (.read-text path)))
+  (setv solution (. (cli "lesson" "3" "--solution" :env home) stdout))
+  (assert (in "(- (.mean given))" solution))
+  (assert (not-in "(hole" solution))
   (setv passed (cli "lesson" "3" "--check" path.name :env home))
   (assert (= [passed.returncode passed.stderr] [0 ""]))
   (assert (in "right. cross-entropy does what it should" passed.stdout))

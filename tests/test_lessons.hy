@@ -14,6 +14,7 @@ exercise is passed by its solution and by nothing that is wrong."
          nanogpt-hy.lessons.exercise [check-file exercise-text the-exercise write-exercise]
          nanogpt-hy.lessons.lesson [as-number Code Command find-lesson lesson-paths Question
                                     read-lesson SECTIONS Solution Text]
+         nanogpt-hy.lessons.page [narrow]
          nanogpt-hy.lessons.run [Session])
 
 (setv LESSONS (lfor  path (lesson-paths)  (read-lesson path))
@@ -57,6 +58,10 @@ exercise is passed by its solution and by nothing that is wrong."
     (assert (= line (.rstrip line)) f"line {n}"))
   (assert (.isascii text))
   (assert (not-in "<!--" (.join "" (gfor  part (.all-of lesson Text)  part.text)))))
+
+(defn [each-lesson] test-no-code-of-ours-has-to-be-broken [lesson]
+  (for [code [#* (.all-of lesson Code) (the-exercise lesson)]]
+    (assert (= (narrow code.text (- WIDTH 2)) code.text))))
 
 (defn [each-lesson] test-questions-can-be-answered [lesson]
   (for [question (.all-of lesson Question)]
@@ -156,7 +161,7 @@ exercise is passed by its solution and by nothing that is wrong."
 (setv WRONG [
   ["tokens" "(list (dict.fromkeys text))" "sorted"]
   ["tokens" "(sorted text)" "distinct"]
-  ["tokens" "(set text)" "line 1[0-9]: AttributeError"]
+  ["tokens" "(set text)" "line [0-9]+: AttributeError"]
   ["tokens" "(list \"abcdefghijklmnopqrstuvwxyz\")" "ValueError"]
   ["batches" "[(get ids places) (get ids places)]" "nothing to guess"]
   ["batches" "[(get ids places) (get ids (- places 1))]" "backwards"]
@@ -253,6 +258,20 @@ exercise is passed by its solution and by nothing that is wrong."
   (with [failed (pytest.raises WorkError :match words)]
     (check-file (find-lesson 2) path))
   (assert (not-in "\n" (str failed.value))))
+
+;; what is written into the hole of a lesson, what is said of it
+(defn [(pytest.mark.parametrize #("name" "answer" "words") [
+        #("tokens" "sorted(set(text))" "sorted( is Python: in Hy it is (sorted ...)")
+        #("bigram" "-given.mean()" "given.mean( is Python: in Hy it is (.mean given ...)")
+        #("generate" "ids[:, -block_size:]" "ids[ is Python: in Hy it is (get ids ...) or (cut ids ...)")
+        #("head" "(q @ k.transpose(-2, -1) / sqrt(D))"
+          "name '@' is not defined; k.transpose( is Python: in Hy it is (.transpose k ...)")
+        #("bigram" "(- (mean given))" "name 'mean' is not defined")
+        #("bigram" "- (.mean given)" "name '-' is not defined")])]
+      test-python-in-the-hole [name answer words tmp-path]
+  (with [failed (pytest.raises WorkError)]
+    (check-file (find-lesson name) (filled (find-lesson name) answer tmp-path)))
+  (assert (.endswith (str failed.value) words)))
 
 (defn test-a-loop-for-ever-ends [tmp-path monkeypatch]
   (.setattr monkeypatch "nanogpt_hy.lessons.exercise.PATIENCE" 1)

@@ -380,6 +380,7 @@ def lesson(
         list[Path] | None, Parameter(consume_multiple=(0, 1), negative="")
     ] = None,
     check: Path | None = None,
+    solution: Flag = False,
 ):
     """Learn how a GPT works: guess, see, look inside, change, make.
 
@@ -393,11 +394,15 @@ def lesson(
         Write the lesson's exercise to a new file (default: lesson-NUMBER-NAME.hy).
     check
         Check what you made of the exercise in this file.
+    solution
+        Show the exercise with its hole filled.
     """
     from nanogpt_hy.lessons.run import lesson
 
     file = None if exercise is None else str([*exercise, ""][0])
-    return lesson(number, no_input=no_input, exercise=file, check_path=check)
+    return lesson(
+        number, no_input=no_input, exercise=file, check_path=check, solution=solution
+    )
 
 
 @app.command

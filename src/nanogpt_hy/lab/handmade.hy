@@ -93,7 +93,8 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
   (Plan :chars "ab"  :block-size block-size
         :groups {"now" "ab"  "at" (range block-size)  "before" "ab"}
         :heads #((look-back 1 block-size "ab" "before"))
-        ;; aa: b 40, a 0.  ab, ba: b 20, a 60.  A lone a reads itself, as if aa: b 40, a 40.
+        ;; aa: b 40, a 0.  ab, ba: b 20, a 60.
+        ;; A lone a reads itself, as if aa: b 40, a 40.
         :logits {"now a"    {"b" 20}
                  "before a" {"b" 20}
                  "now b"    {"a" 60}

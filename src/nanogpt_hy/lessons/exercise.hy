@@ -8,14 +8,16 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          importlib.machinery [ModuleSpec]
          os
          pathlib [Path]
+         re
          signal
          traceback
          types [ModuleType]
+         warnings
          hy.compiler [hy-compile]
          hy.errors [HyLanguageError]
          nanogpt-hy.errors [RequestError UserError WorkError]
          nanogpt-hy.lab.files [write-atomic]
-         nanogpt-hy.lessons.lesson [Exercise Text])
+         nanogpt-hy.lessons.lesson [Exercise Solution Text])
 
 (setv PATIENCE 60)      ; seconds that a check may take; all of ours take less than two
 
@@ -36,6 +38,11 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   "The Exercise of LESSON."
   (get (.all-of lesson Exercise) 0))
 
+(defn solved [lesson]
+  "LESSON's exercise with its hole filled."
+  (re.sub r"\(hole \"[^\"]*\"\)" (fn [_] (. (get (.all-of lesson Solution) 0) text))
+          (. (the-exercise lesson) text)))
+
 (defn exercise-text [lesson path]
   "LESSON's exercise as a Hy file: what to do, in comments, and the code with its hole."
   (setv told (lfor  part (get lesson.sections "Change")  :if (isinstance part Text)
@@ -43,7 +50,9 @@ The learner's file is Hy code and is run as such: it is their own, and running i
         lines [f"Lesson {lesson.number}, {lesson.title}: an exercise." ""
                #* (.splitlines (.join "\n\n" told)) ""
                "When the hole is filled:"
-               f"    nanogpt-hy lesson {lesson.number} --check {path}"])
+               f"    nanogpt-hy lesson {lesson.number} --check {path}"
+               "When you are stuck:"
+               f"    nanogpt-hy lesson {lesson.number} --solution"])
   (+ (.join "\n" (gfor  line lines  (.rstrip f";; {line}")))
      "\n\n" (. (the-exercise lesson) text) "\n"))
 
@@ -69,20 +78,36 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   (if lines f", line {(get lines -1)}" ""))
 
 (defn first-line [error]
-  "The kind of an error and its first line."
-  (setv [line #* _] [#* (.splitlines (str error)) ""])
+  "The kind of an error and its first line, with names as Hy writes them."
+  (setv [line #* _] [#* (.splitlines (str error)) ""]
+        line (re.sub r"\bhyx_\w+" (fn [name] (hy.unmangle (get name 0))) line))
   (.rstrip f"{(. (type error) __name__)}: {line}" ": "))
 
-(defn not-readable [path error]
-  "What to say when PATH is no Hy: where, and what is missing."
+(defn python-in [text]
+  "What to say of the first call or index in TEXT that is written as in Python; None if there is
+  none."
+  (setv bare  (re.sub r"\"(?:\\.|[^\"\\])*\"|;.*" "" text)
+        found (re.search r"(?:([\w\]).]+)\.)?([A-Za-z_]\w*)([(\[])" bare))
+  (when found
+    (setv [of name bracket] (.groups found)
+          whole (if of f"{of}.{name}" name))
+    (+ f"{whole}{bracket} is Python: in Hy it is "
+       (cond
+         (= bracket "[") f"(get {whole} ...) or (cut {whole} ...)"
+         of              f"(.{name} {of} ...)"
+         True            f"({name} ...)"))))
+
+(defn not-readable [path text error]
+  "What to say when TEXT, from the file at PATH, is no Hy: where, and what is missing."
   (setv words (get [#* (.splitlines (str (getattr error "msg" error))) ""] 0)
         line (getattr error "lineno" None))
-  (WorkError (+ f"{path}" (if line f", line {line}" "") f" cannot be read as Hy: {words}"
+  (WorkError (+ f"{path}" (if line f", line {line}" "") " cannot be read as Hy: "
+                (or (python-in text) words)
                 (if (in "Premature" (. (type error) __name__))
                     ". Some parenthesis is not closed" ""))))
 
-(defn [contextmanager] the-learners-code [path piece]
-  "Within, what goes wrong in the file at PATH becomes one line that says where."
+(defn [contextmanager] the-learners-code [path text piece]
+  "Within, what goes wrong in TEXT, from the file at PATH, becomes one line that says where."
   (try
     (yield)
     (except [e HoleLeft]
@@ -91,26 +116,27 @@ The learner's file is Hy code and is run as such: it is their own, and running i
     (except [e UserError]
       (raise (WorkError f"{path}: {piece}: {e}") :from None))
     (except [e HyLanguageError]
-      (raise (not-readable path e) :from None))
+      (raise (not-readable path text e) :from None))
     (except [e KeyboardInterrupt]
       (raise))
     (except [e BaseException]                  ; SystemExit too: a file that exits was not checked
+      (setv hint (when (isinstance e NameError) (python-in text)))
       (raise (WorkError (+ f"{path}{(where-in path e)}: "
                            (if (where-in path e) "" f"calling {piece} failed: ")
-                           (first-line e)))
+                           (first-line e)
+                           (if hint f"; {hint}" "")))
              :from None))))
 
-(defn load-file [path]
-  "Run the Hy file at PATH; -> its module."
-  (import nanogpt-hy.lab.data.corpus [read-text])             ; here, for it loads torch
-  (setv text   (read-text path)
-        module (ModuleType "exercise"))
+(defn load [path text]
+  "Run TEXT, Hy from the file at PATH; -> its module."
+  (setv module (ModuleType "exercise"))
   (setv module.__file__ (str path)
         module.__spec__ (ModuleSpec "exercise" None)
         module.hy hy)
-  (setv forms (hy.read-many text :filename (str path))
-        tree  (hy-compile forms module))
-  (exec (compile tree (str path) "exec") (vars module))
+  (setv tree (hy-compile (hy.read-many text :filename (str path)) module))
+  (with [_ (warnings.catch-warnings :action "ignore")]   ; Python's, of what comes out of the Hy
+    (setv code (compile tree (str path) "exec")))
+  (exec code (vars module))
   module)
 
 (defn [contextmanager] patience [path]
@@ -130,13 +156,13 @@ The learner's file is Hy code and is run as such: it is their own, and running i
 
 (defn check-file [lesson path]
   "Hold the file at PATH against LESSON's check; WorkError says what is wrong and why."
-  (import nanogpt-hy.lab.data.corpus [read-text]
+  (import nanogpt-hy.lab.data.corpus [read-text]             ; here, for they load torch
           nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS])
   (setv piece (. (the-exercise lesson) piece)
-        check (get EXERCISE-CHECKS piece))
-  (read-text path)                             ; whether there is such a file is asked first
-  (with [_ (patience path)  _ (the-learners-code path piece)]
-    (setv form (.get (vars (load-file path)) (hy.mangle piece)))
+        check (get EXERCISE-CHECKS piece)
+        text  (read-text path))
+  (with [_ (patience path)  _ (the-learners-code path text piece)]
+    (setv form (.get (vars (load path text)) (hy.mangle piece)))
     (when (is form None)
       (raise (WorkError "the file defines nothing of that name")))
     (check form))

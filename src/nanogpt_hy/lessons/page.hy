@@ -79,12 +79,18 @@
 
   (defn __init__ [self [out None]]
     (setv self.console (Console :file (or out sys.stdout) :highlight False :soft-wrap True)
-          self.blank True))                    ; whether the last line was empty
+          self.blank  True                     ; whether the last line was empty
+          self.unread 0))                      ; lines since somebody last showed that they read
 
   (defn line [self [text ""] [style ""]]
     "One or more lines, as they are."
     (.print self.console (Text text :style style))
-    (setv self.blank (not text)))
+    (setv self.blank (not text))
+    (+= self.unread 1 (.count text "\n")))
+
+  (defn is-full [self]
+    "Whether a terminal shows about as much as it can that nobody has read yet."
+    (and self.console.is-terminal (> self.unread (- self.console.height 8))))
 
   (defn gap [self]
     "An empty line, if there is none yet."
@@ -116,7 +122,8 @@
     (setv text (if python (python-of name) (source-of name)))
     (.gap self)
     (if self.console.is-terminal
-        (show-highlighted [["" (if python "python" "hylang") text]] self.console)
+        (do (show-highlighted [["" (if python "python" "hylang") text]] self.console)
+            (+= self.unread (.count text "\n")))
         (do (.line self (narrow text))
             (.line self)))
     (setv self.blank True)))

@@ -65,9 +65,10 @@
     (setv (get record "sections") (sorted (| (set (.get record "sections" [])) #{section}))))))
 
 (defn note-answer [name number right]
-  "Whether question NUMBER of lesson NAME was answered rightly, the first time it was answered."
+  "Question NUMBER of lesson NAME was answered; what was right once stays right."
   (note-progress name (fn [record]
-    (.setdefault (.setdefault record "answers" {}) (str number) right))))
+    (setv answers (.setdefault record "answers" {})
+          (get answers (str number)) (or right (.get answers (str number) False))))))
 
 (defn note-exercise [name]
   "The exercise of lesson NAME passed its check."

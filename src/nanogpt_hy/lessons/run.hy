@@ -3,11 +3,15 @@ was done."
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  re
+(import  contextlib [redirect-stdout]
+         io [StringIO]
+         itertools [takewhile]
+         re
          sys
          time [perf-counter]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lessons.exercise [check-file write-exercise]
+         nanogpt-hy.lessons.blocks [in-words steps-of value-of workplace]
+         nanogpt-hy.lessons.exercise [check-file solved write-exercise]
          nanogpt-hy.lessons.lesson [Code Command Exercise find-lesson is-right lesson-paths Question
                                     read-lesson Solution Text understood]
          nanogpt-hy.lessons.page [Page plain reflow]
@@ -33,20 +37,50 @@ was done."
           self.module None))              ; where the blocks are run; made when the first one is
 
   (defn hold [self]
-    "The whole lesson."
+    "The whole lesson, or what the learner has not gone through yet."
     (setv lesson self.lesson)
     (.heading self.page f"Lesson {lesson.number}: {lesson.title}")
-    (.go-through self lesson.intro)
-    (for [[section parts] (.items lesson.sections)]
-      (.pause self section)
+    (setv behind (.behind self)
+          [first #* _] (gfor  section lesson.sections  :if (not-in section behind)  section))
+    (if behind
+        (.catch-up self behind)
+        (.go-through self lesson.intro))
+    (for [[section parts] (.items lesson.sections)
+          :if (not-in section behind)]
+      (unless (= section first)
+        (.pause self (.lower section)))
       (.heading self.page section)
       (.go-through self parts)
       (when self.read
         (note-section lesson.name section)))
     (.farewell self))
 
+  (defn behind [self]
+    "The sections that the learner went through before and does not want to see again."
+    (setv record (.get (if self.read (read-progress) {}) self.lesson.name {})
+          done   (list (takewhile (fn [section] (in section (.get record "sections" [])))
+                                  self.lesson.sections))
+          left   (cut [#* self.lesson.sections] (len done) None))
+    (unless (and done left)
+      (return []))
+    (setv typed (.type-in self (+ f"[Enter: go on with {(.lower (get left 0))}, "
+                                  "b: from the beginning, q: leave] ")))
+    (if (= (.lower typed) "b") [] done))
+
+  (defn catch-up [self sections]
+    "Run the code of SECTIONS unseen: what comes after them builds on it."
+    (for [section sections
+          part (get self.lesson.sections section)]
+      (cond
+        (isinstance part Question) (+= self.asked 1)
+        (isinstance part Code)
+          (with [_ (redirect-stdout (StringIO))]
+            (for [step (steps-of part.text)]
+              (.value-of self step))))))
+
   (defn go-through [self parts]
     (for [part parts]
+      (.hand-over self)
       (cond
         (isinstance part Text)     (.paragraph self.page part.text)
         (isinstance part Code)     (.run self part)
@@ -54,6 +88,17 @@ was done."
         (isinstance part Question) (.ask self part)
         (isinstance part Exercise) (.offer self part)
         (isinstance part Solution) None)))       ; it is there to be looked up, not to be shown
+
+  (defn hand-over [self]
+    "Wait for the learner when the terminal is full of what they have not read yet."
+    (when (.is-full self.page)
+      (.pause self "more")))
+
+  (defn pause [self next]
+    "Wait until the learner wants what comes next."
+    (when self.read
+      (.gap self.page)
+      (.type-in self f"[Enter: {next}, q: leave] ")))
 
   (defn type-in [self prompt]
     "A line that the learner types. End of input and Ctrl-C mean that they want to leave."
@@ -63,14 +108,10 @@ was done."
         (raise (Leave) :from None)))
     (unless (.isatty sys.stdin)
       (.line self.page typed))                 ; a terminal has shown it already
+    (setv self.page.unread 0)
     (when (in (.lower typed) ["q" "quit" "exit"])
       (raise (Leave)))
     typed)
-
-  (defn pause [self section]
-    (when (and self.read (!= section (get [#* self.lesson.sections] 0)))
-      (.gap self.page)
-      (.type-in self f"[Enter: {(.lower section)}, q: leave] ")))
 
   (defn ask [self question]
     "Ask; say whether it was right, and why."
@@ -107,18 +148,22 @@ was done."
 
   (defn run [self code]
     "Show the forms of a block and what each gives."
-    (import nanogpt-hy.lessons.blocks [in-words steps-of value-of workplace])
-    (when (is self.module None)
-      (setv self.module (workplace)))
     (.gap self.page)
     (for [step (steps-of code.text)]
+      (.hand-over self)
       (.code self.page step.text)
       (.flush sys.stdout)
-      (setv value (value-of step self.module))
+      (setv value (.value-of self step))
       (unless (is step.claim None)
         (.append self.values #(step (in-words value)))
         (.value self.page (in-words value))))
     (.gap self.page))
+
+  (defn value-of [self step]
+    "The value of a form, run where all forms of the lesson are."
+    (when (is self.module None)
+      (setv self.module (workplace)))
+    (value-of step self.module))
 
   (defn command [self command]
     "Show a command; if it is one that shows source, do what it does."
@@ -136,7 +181,8 @@ was done."
     (.paragraph self.page (.join "\n"
       ["Write it to a file, fill the hole in your editor, and have it checked:" ""
        f"    nanogpt-hy lesson {self.lesson.number} --exercise"
-       f"    nanogpt-hy lesson {self.lesson.number} --check FILE"])))
+       f"    nanogpt-hy lesson {self.lesson.number} --check FILE" ""
+       f"`nanogpt-hy lesson {self.lesson.number} --solution` shows one that is right."])))
 
   (defn farewell [self]
     (setv next (+ self.lesson.number 1)
@@ -194,30 +240,33 @@ was done."
     (.hold session)
     (except [Leave]
       (print (+ f"\nUntil next time. What you did is noted; nanogpt-hy lesson {lesson.number} "
-                "begins it again.")))
+                "goes on.")))
     (except [KeyboardInterrupt]
       (when no-input
         (raise))
       (print f"\nUntil next time: nanogpt-hy lesson {lesson.number}"))))
 
-(defn lesson [[which None] * [no-input False] [exercise None] [check-path None]]
-  "`nanogpt-hy lesson`: list the lessons, or hold one, or write or check its exercise. EXERCISE is
-  the file to write, '' for a name of our choice. -> exit code."
+(defn lesson [[which None] * [no-input False] [exercise None] [check-path None] [solution False]]
+  "`nanogpt-hy lesson`: list the lessons, or hold one, or write or check its exercise, or show how
+  it is solved. EXERCISE is the file to write, '' for a name of our choice. -> exit code."
+  (setv asked (lfor  [option given] [["--exercise" (is-not exercise None)]
+                                     ["--check" check-path]
+                                     ["--solution" solution]]
+                     :if given
+                     option))
+  (when (> (len asked) 1)
+    (raise (RequestError f"{(.join " and " asked)} ask for different things: give one of them")))
   (when (is which None)
-    (when (or exercise check-path no-input (is-not exercise None))
+    (when (or asked no-input)
       (raise (RequestError "which lesson? Give its number: nanogpt-hy lesson 8 ...")))
     (list-lessons)
     (return 0))
   (setv chosen (find-lesson which))
-  (cond
-    (and (is-not exercise None) check-path)
-      (raise (RequestError "--exercise writes a file, --check checks one: give one of them"))
-    (is-not exercise None)
-      (do (setv path (write-exercise chosen exercise))
-          (print f"{path}: fill its hole, then")
-          (print f"    nanogpt-hy lesson {chosen.number} --check {path}"))
-    check-path
-      (check chosen check-path)
-    True
-      (hold chosen no-input))
+  (match asked
+    ["--exercise"] (do (setv path (write-exercise chosen exercise))
+                       (print f"{path}: fill its hole, then")
+                       (print f"    nanogpt-hy lesson {chosen.number} --check {path}"))
+    ["--check"]    (check chosen check-path)
+    ["--solution"] (.code (Page) (solved chosen) "")
+    _              (hold chosen no-input))
   0)
