@@ -38,7 +38,7 @@
 (defn printed [trained prompt * [width 80] #** which]
   "What `inspect attention --by-hand` prints, and its numbers."
   (setv out  (StringIO)
-        work (attention-by-hand trained prompt :layer (.get which "layer") :head (.get which "head")
+        work (attention-by-hand trained prompt #** which
                                 :console (Console :file out :width width :color-system None)))
   #((.getvalue out) work))
 

@@ -95,6 +95,8 @@
           #({"seeds" 4,000,000,000}                 "at most 1000")
           #({"max_steps" 0}                         "--steps is 0")
           #({"options" {"max_iters" 5}}             "give one of them")
+          #({"options" {"max_iters" 0}  "max_steps" None}  "--max-iters is 0")
+          #({"options" {"max_iters" 5}  "max_steps" 0}     "give one of them")
           #({"options" {"draws" "published"}}       "other batches")
           #({"options" {"block_size" 100,000}}      "use --block-size")
           #({"options" {"n_embd" 9  "n_head" 2}}    "not divisible")
@@ -117,6 +119,12 @@
     (honest rung corpus #** options))
   (.setattr monkeypatch climb "climbed" counting)
   trained)
+
+(defn test-a-result-has-numbers-that-a-float-can-hold []
+  (setv row {"key" "k"  "parameters" 9  "loss" 0.5  "seconds" 1})
+  (assert (climb.is-result row))
+  (for [loss [(** 10 400) (float "nan") (float "inf") "0.5" None True]]
+    (assert (not (climb.is-result (| row {"loss" loss}))))))
 
 (defn test-what-is-done-is-not-done-again [ab counted capsys]
   (run-ladder ab :as-json True)

@@ -5,7 +5,7 @@
          subprocess
          sys
          pytest
-         rich.console [Console]
+         nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.lisp.differences [changes kept marked-lines quoted show-difference tree]
          nanogpt-hy.lab.lisp.finding [stage-piece])
@@ -21,7 +21,7 @@
 
 (defn shown [old new #** options]
   (setv out (StringIO))
-  (show-difference old new :console (Console :file out :width 80 #** options))
+  (show-difference old new :console (plain-console out :width 80 #** options))
   (.getvalue out))
 
 (defn [(pytest.mark.parametrize #("old" "new" "removed" "added")

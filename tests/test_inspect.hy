@@ -205,6 +205,8 @@
   (assert (= (get (loss-curve tmp-path) "val") [2]))
   (.write-text path (.replace row "2" "NaN"))
   (with [_ (refused "val_loss = nan")] (loss-curve tmp-path))
+  (.write-text path (.replace row "2" (* "9" 400)))
+  (with [_ (refused "val_loss = 999")] (loss-curve tmp-path))
   (.write-text path "")
   (with [_ (refused "no evaluation yet")] (loss-curve tmp-path)))
 
@@ -442,6 +444,13 @@
   (assert (= heard.out ""))
   (assert (= (.count heard.err "wrote") 3))
   (assert (= (sorted (lfor  f (.iterdir tmp-path)  f.name)) ["x.dot" "x.png" "x.svg"])))
+
+(defn test-a-zero-is-something-asked-for [trained capsys]
+  (setv path (. trained path parent))
+  (inspect "next" :ckpt path :temperature 0 :as-json True)
+  (assert (= 0 (get (json.loads (. (capsys.readouterr) out)) "temperature")))
+  (with [_ (refused "layer is 0")] (inspect "attention" :ckpt path :layer 0))
+  (with [_ (refused "layer is 0")] (inspect "attention" :ckpt path :layer 0 :by-hand True)))
 
 (defn test-wrong-requests [trained tmp-path]
   (setv path (. trained path parent))

@@ -263,7 +263,8 @@ exercise is passed by its solution and by nothing that is wrong."
 (defn [(pytest.mark.parametrize #("name" "answer" "words") [
         #("tokens" "sorted(set(text))" "sorted( is Python: in Hy it is (sorted ...)")
         #("bigram" "-given.mean()" "given.mean( is Python: in Hy it is (.mean given ...)")
-        #("generate" "ids[:, -block_size:]" "ids[ is Python: in Hy it is (get ids ...) or (cut ids ...)")
+        #("generate" "ids[:, -block_size:]"
+          "ids[ is Python: in Hy it is (get ids ...) or (cut ids ...)")
         #("head" "(q @ k.transpose(-2, -1) / sqrt(D))"
           "name '@' is not defined; k.transpose( is Python: in Hy it is (.transpose k ...)")
         #("bigram" "(- (mean given))" "name 'mean' is not defined")

@@ -3,13 +3,13 @@
 (import  builtins
          json
          os
+         pathlib [Path]
          re
          subprocess
          sys
          time
          types [SimpleNamespace]
          pytest
-         rich.console [Console]
          torch
          torch.nn.attention [sdpa-kernel SDPBackend]
          torch.nn.functional :as F
@@ -19,10 +19,12 @@
          nanogpt-hy.errors [out-of-memory WorkError]
          nanogpt-hy.fast [parameters-count]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
+         nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]
          nanogpt-hy.lab.training.memory [enough-memory peak-memory]
          nanogpt-hy.lab.training.profile [lines-of profile-steps seen shares]
+         nanogpt-hy.lab.training.report [Report]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.saving [save]
          nanogpt-hy.lab.training.session [begin go judge new-run]
@@ -169,6 +171,15 @@
   (for [[number words] [[0 "0 B"] [999 "999 B"] [999.9 "1 kB"] [1234567 "1.23 MB"] [5e8 "500 MB"]
                         [3.456e13 "34.6 TB"] [3.456e15 "3.46 PB"]]]
     (assert (= (scaled number "B") words))))
+
+(defn test-names-are-no-markup [ab tmp-path monkeypatch capsys]
+  (.setenv monkeypatch "FORCE_COLOR" "1")                    ; as on a terminal, in a table
+  (setv text (/ tmp-path "a[b] [x].txt"))
+  (.write-bytes text (.read-bytes (Path ab)))
+  (.introduce (Report (begin (small text :folder (/ tmp-path "run")))) "[/so]")
+  (setv said (. (.readouterr capsys) err))
+  (assert (in "a[b] [x].txt" said))
+  (assert (in "[/so]" said)))
 
 (defn test-every-training-ends-with-its-summary [ask ab]
   (setv said (ask "train" ab #* (quick)))
@@ -320,9 +331,9 @@
 
 (defn plain [lines]
   "LINES of a profile as a terminal of 80 columns shows them."
-  (setv console (Console :width 80 :record True :file (open os.devnull "w")))
+  (setv console (plain-console (open os.devnull "w") :width 80 :record True))
   (for [line lines]
-    (.print console line :markup False))
+    (.print console line))
   (.export-text console))
 
 (defn test-what-a-profile-says [ab tmp-path]

@@ -80,6 +80,7 @@
          [["Haed" "did you mean Head?"] ["atend" "did you mean attend?"]
           ["Head.fowrard" "did you mean forward?"] ["stage.hed" "did you mean head?"]
           ["" "say a name"] [". ." "say a name"] ["zzzzzz" "say a name"]
+          ["nanogpt_hy" "there is no"] ["nanogpt-hy." "there is no"]
           ["Name" "there is no 'Name'"]
           ["a\nb" "there is no"] ["../errors" "there is no"]])]
   test-an-unknown-name-is-one-line-with-a-way-out [name says]

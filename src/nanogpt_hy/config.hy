@@ -6,7 +6,8 @@ line's options are made from these two classes. A preset is a value; a variation
 
 (import  dataclasses [dataclass field fields]
          difflib [get-close-matches]
-         numbers [Integral]
+         numbers [Integral Real]
+         operator [ge gt le lt]
          sys [float-info]
          typing [Literal]
          nanogpt-hy.errors [RequestError])
@@ -18,10 +19,7 @@ line's options are made from these two classes. A preset is a value; a variation
   "A dataclass field with its meaning and its limits, which are keys of WITHIN."
   (field :default default :metadata (dict :help help :limits limits)))
 
-(setv WITHIN {"at_least"  #("at least"  (fn [x limit] (>= x limit)))
-              "more_than" #("more than" (fn [x limit] (> x limit)))
-              "at_most"   #("at most"   (fn [x limit] (<= x limit)))
-              "less_than" #("less than" (fn [x limit] (< x limit)))})
+(setv WITHIN {"at_least" ge  "more_than" gt  "at_most" le  "less_than" lt})
 
 (defn one-of [#* words]
   "The type of a field that holds one of WORDS."
@@ -31,9 +29,9 @@ line's options are made from these two classes. A preset is a value; a variation
   "A field as the command line writes it  ; (option-name \"n_embd\") => '--n-embd'"
   (+ "--" (.replace name "_" "-")))
 
-(defn isfinite [x]
-  "Whether X is neither infinite, nor nan, nor too large to be a float."
-  (<= (abs x) float-info.max))
+(defn finite [x]
+  "Whether X is a number that a float can hold: neither infinite nor nan. True is none."
+  (and (isinstance x Real) (not (isinstance x bool)) (<= (abs x) float-info.max)))
 
 (defn whole [x [least 0] [most (- (** 2 63) 1)]]
   "Whether X is a whole number from LEAST to MOST, by default what 63 bits hold. True is none."
@@ -51,13 +49,13 @@ line's options are made from these two classes. A preset is a value; a variation
   "Hold CONFIG's numbers against their limits; RequestError names field, value and limit."
   (for [f (fields config)
         [limit bound] (.items (get f.metadata "limits"))]
-    (setv value (getattr config f.name)
-          [words within] (get WITHIN limit))
+    (setv value (getattr config f.name))
     (when (isinstance value #(int float))
-      (setv kind (if (or (isfinite value) (not (of-kind 0.5 f.type))) "" "a finite number, "))
-      (when (or kind (not (within value bound)))
+      (setv endless (and (not (finite value)) (of-kind 0.5 f.type)))
+      (when (or endless (not ((get WITHIN limit) value bound)))
         (raise (RequestError
-          f"{(option-name f.name)} is {(shown value)}: it has to be {kind}{words} {bound :,}"))))))
+          (+ f"{(option-name f.name)} is {(shown value)}: it has to be "
+             (if endless "a finite number, " "") f"{(.replace limit "_" " ")} {bound :,}")))))))
 
 (defclass [(dataclass :frozen True :kw-only True)] GPTConfig []
   "The shape of a GPT: all that its weights and what it computes with them depend on."

@@ -7,12 +7,11 @@
          shlex
          sys
          time [perf-counter]
-         rich.console [Console]
          rich.progress [DownloadColumn TransferSpeedColumn]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
-         nanogpt-hy.lab.console [clock console progress-bar]
+         nanogpt-hy.lab.console [clock console plain-console progress-bar]
          nanogpt-hy.lab.data.corpus [decode-text read-corpus read-text]
          nanogpt-hy.lab.data.prepare [prepare-text]
          nanogpt-hy.lab.explaining [explain-texts]
@@ -101,16 +100,16 @@
         folder (shlex.quote (str run.folder)))
   (say "")
   (for [[name fact] (in-words (summary run) run.device)]
-    (say f"{name :<9} {fact}" :markup False))
+    (say f"{name :<9} {fact}"))
   (when run.stopping
     (say (+ f"\nstopped by {run.stopping}: saved at step {run.step :,}. Go on with:\n  "
-            (resume-command run)) :markup False)
+            (resume-command run)))
     (return (get EXIT-CODES run.stopping)))
   (say (+ f"\n{end}, {(clock run.seconds)} of training; the best validation loss is "
-          f"{(get run.best "val_loss") :.4f}, at step {(get run.best "step") :,}") :markup False)
+          f"{(get run.best "val_loss") :.4f}, at step {(get run.best "step") :,}"))
   (when (and run.group.leads (not (is-sharded run.model)))   ; who knows whether one device holds it
     (show-sample run))
-  (say f"\nMore of it:\n  nanogpt-hy sample --ckpt {folder}" :markup False)
+  (say f"\nMore of it:\n  nanogpt-hy sample --ckpt {folder}")
   0)
 
 (defn resume-command [run]
@@ -147,7 +146,7 @@
              "starts" (.get (get trained.meta "data") "starts")
              "block_size" trained.config.block-size})
   (if explain
-    (explain-texts trained.model trained.tokenizer (Console :highlight False) #** how)
+    (explain-texts trained.model trained.tokenizer (plain-console) #** how)
     (sample-texts trained.model trained.tokenizer sys.stdout #** how))
   0)
 
@@ -164,6 +163,6 @@
   (.print (console)
     (+ f"{text}: {(get made "characters") :,} characters, {(get made "vocab_size") :,} distinct "
        f"tokens; {train :,} to learn from, {(- tokens train) :,} to judge by; written in "
-       f"{(clock (- (perf-counter) started))}") :markup False)
+       f"{(clock (- (perf-counter) started))}"))
   (print out)
   0)

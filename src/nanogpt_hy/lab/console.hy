@@ -1,15 +1,18 @@
-"What a person at the terminal is told while something takes its time. All to stderr."
+"What a person at the terminal is told. What is told while something takes its time goes to stderr."
 
 (import  contextlib [contextmanager]
          sys
          rich.console [Console]
          rich.progress [BarColumn Progress TextColumn TimeRemainingColumn]
-         nanogpt-hy.lab.training.processes [here])
+         nanogpt-hy.lab.training.launch [here])
+
+(defn plain-console [[file None] #** how]
+  "rich's Console to FILE, by default stdout, for text from anywhere: it takes none for markup."
+  (Console :file file :highlight False :markup False #** how))
 
 (defn console []
   "Where progress goes: data have stdout to themselves. One process speaks for all."
-  (Console :file sys.stderr :highlight False :soft-wrap (not (.isatty sys.stderr))
-           :quiet (not (. (here) leads))))
+  (plain-console sys.stderr :soft-wrap (not (.isatty sys.stderr)) :quiet (not (. (here) leads))))
 
 (defn [contextmanager] progress-bar [words total #* columns]
   "Within, a function that is told how much more of TOTAL is done; on a terminal, a bar shows it

@@ -3,10 +3,9 @@
 (eval-when-compile
   (require hyrule [ncut unless]))
 (import  math [inf]
-         numbers [Real]
          torch
          torch.nn.functional :as F
-         nanogpt-hy.config [isfinite shown whole]
+         nanogpt-hy.config [finite shown whole]
          nanogpt-hy.errors [RequestError WorkError])
 
 
@@ -16,10 +15,6 @@
   "RequestError unless HOLDS: the option, its value, and what it may be."
   (unless holds
     (raise (RequestError f"{option} is {(shown value)}: it has to be {limit}"))))
-
-(defn finite [x]
-  "Whether X is a number, and neither infinite nor nan."
-  (and (isinstance x Real) (not (isinstance x bool)) (isfinite x)))
 
 (defn check-filters [temperature top-k top-p]
   "RequestError if one of them is nothing to filter with."
@@ -34,7 +29,7 @@
 
 (defn check-logits [logits]
   "WorkError if nothing can be drawn from LOGITS: their largest is no number."
-  (unless (all (map isfinite (.tolist (.flatten (.amax logits :dim -1)))))
+  (unless (all (map finite (.tolist (.flatten (.amax logits :dim -1)))))
     (raise (WorkError (+ "the model gives no probabilities for the next token, so its weights are "
                          "not finite: use another checkpoint")))))
 

@@ -27,7 +27,7 @@
     (raise (RequestError f"there is no file {path}{which}: name a text")))
   (setv corpus (read-corpus path :tokenizer trained.tokenizer))
   (when (and (not text) (!= corpus.sha256 (.get data "sha256")))
-    (.print (console) f"{path} has changed since {trained.path} was trained on it" :markup False))
+    (.print (console) f"{path} has changed since {trained.path} was trained on it"))
   (check-block-size corpus 1)
   corpus)
 
@@ -86,7 +86,7 @@
       (unless (is (get found "floor") None)
         (setv here (get found "floor_here"))
         (print f"floor       {(get found "floor") :.4f} is what the text's chain leaves to chance"
-               (if here f"; in this validation part {here :.4f}" "") :sep ""))
+               (if (is-not here None) f"; in this validation part {here :.4f}" "") :sep ""))
       (when windows
         (print (window-line (get found "windows"))))))
   0)

@@ -92,7 +92,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
 
 (defn header [path]
   "file or run's folder -> {name: (dtype shape)}: the tensors in any .safetensors file, unloaded.
-  dtype is one of F64 F32 F16 BF16 I64 I32 I16 I8 U8 BOOL."
+  dtype is one of header.hy's BYTES."
   (get (promised path) 2))
 
 (defn read-meta [path]

@@ -14,7 +14,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
          re
          zipfile
          torch
-         nanogpt-hy.config [isfinite of-kind]
+         nanogpt-hy.config [finite of-kind]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-from tokenizer-json]
          nanogpt-hy.lab.exchange.foreign [ANOTHER check-plain complete fitting foreign-config plain
@@ -121,7 +121,8 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   size)
 
 (defn load-torch [path]
-  "-> dict: the ckpt.pt at PATH, read without running anything in it."
+  "-> [dict, bytes]: the ckpt.pt at PATH, read without running anything in it, and the size of all
+  its parts."
   (setv size (check-zip path))
   (try
     (setv ckpt (torch.load path :weights-only True :map-location "cpu" :mmap True))
@@ -169,7 +170,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   "VALUE, or the one in a tensor, if it is a finite number of that KIND, from 0; else None."
   (when (and (isinstance value torch.Tensor) (= (.numel value) 1))
     (setv value (.item value)))
-  (when (and (of-kind value kind) (isfinite value) (<= 0 value 1e15))
+  (when (and (of-kind value kind) (finite value) (<= 0 value 1e15))
     (kind value)))
 
 (defn import-nanogpt [path out tokenizer]

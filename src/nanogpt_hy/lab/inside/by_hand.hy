@@ -266,9 +266,9 @@ and compared with torch's fused kernel, and with what the model's head gave."
   "(T D)... -> number: how far they are apart."
   (max (gfor  other others  (float (.max (.abs (- mix other)))))))
 
-(defn attention-by-hand [trained prompt * layer head console]
+(defn attention-by-hand [trained prompt * console [layer 1] [head 1]]
   "`nanogpt-hy inspect attention --by-hand`: print the work of one head; -> ByHand. Layer and head
-  count from 1; None is the first."
-  (setv work (head-by-hand trained prompt :layer (or layer 1) :head (or head 1)))
+  count from 1."
+  (setv work (head-by-hand trained prompt :layer layer :head head))
   (show-by-hand work console)
   work)

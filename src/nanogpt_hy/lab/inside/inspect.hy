@@ -5,10 +5,10 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
   (require hyrule [unless]))
 (import  json
          sys
-         rich.console [Console]
          torch
          nanogpt-hy.errors [RequestError UserError]
          nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.data.chain-files [read-chain]
          nanogpt-hy.lab.files [check-pictures write-atomic]
          nanogpt-hy.lab.inside.attention [attention]
@@ -99,7 +99,8 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
                                       {"text" (text)}))))
 
 (defn all-that-can [what trained request]
-  "-> [dict], [str]: the data of every kind, and why some could not be had. WHAT has to be."
+  "-> [dict], [str]: the data of every kind, and why some could not be had. UserError if WHAT
+  could not."
   (setv found [] missing [])
   (for [kind SHOWERS]
     (try
@@ -114,7 +115,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
 
 (defn show-data [data [console None]]
   "plain data -> None: print its picture."
-  ((get SHOWERS (get data "kind")) data (or console (Console :highlight False))))
+  ((get SHOWERS (get data "kind")) data (or console (plain-console))))
 
 (defn write-page [path what trained request]
   "The page of all that can be found out about TRAINED, in the file PATH."
@@ -151,7 +152,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
                #** options]
   "`nanogpt-hy inspect WHAT`: -> exit code. OPTIONS: see OPTIONS; None is as if left out. A page has
   all that can be shown, whatever WHAT is."
-  (setv request (dfor  [k v] (.items options)  :if (not-in v [None False])  k v)
+  (setv request (dfor  [k v] (.items options)  :if (not (or (is v None) (is v False)))  k v)
         files (dfor  [k v] [["png" png] ["svg" svg] ["html" html]]  :if v  k v))
   (unless what
     (when (or as-json (!= (list files) ["html"]))
@@ -164,7 +165,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
   (when baby
     (.setdefault request "prompt" (cut TEXT CONFIG.block-size)))
   (when (in "by_hand" request)
-    (return (show-by-hand trained request)))
+    (return (by-hand trained request)))
   (when html
     (write-page html what trained request))
   (setv data (when (or as-json png svg (in "dot" request) (not html))
@@ -181,10 +182,12 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
     True (show-data data))
   0)
 
-(defn show-by-hand [trained request]
+(defn by-hand [trained request]
   "`--by-hand`: one head in tables, to be checked with a pencil."
   (import nanogpt-hy.lab.inside.by-hand [attention-by-hand])
-  (attention-by-hand trained (or (.get request "prompt") (cut (prompt-of trained None) 4))
-                     :layer (.get request "layer") :head (.get request "head")
-                     :console (Console :highlight False))
+  (attention-by-hand trained (if (in "prompt" request)
+                               (get request "prompt")
+                               (cut (prompt-of trained None) 4))
+                     :layer (.get request "layer" 1) :head (.get request "head" 1)
+                     :console (plain-console))
   0)

@@ -2,10 +2,11 @@
 
 (eval-when-compile
   (require hyrule [ncut unless]))
-(import  math [ceil isfinite log sqrt]
+(import  math [ceil log sqrt]
          pathlib [Path]
          torch
          nanogpt-hy.course [draw-batch windows]
+         nanogpt-hy.config [finite]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-losses]
@@ -118,7 +119,7 @@
   (for [row rows
         key ["step" "train_loss" "val_loss"]]
     (setv value (.get row key))
-    (unless (and (isinstance value #(int float)) (isfinite value))
+    (unless (finite value)
       (raise (RequestError (+ f"{path} has an evaluation with {key} = {(short value)}, which is no "
                               "number: train anew")))))
   rows)

@@ -6,8 +6,8 @@ put in (around others, too) and to rename that make the one of the other."
 (import  dataclasses [dataclass]
          functools [cache]
          hy.models [Dict Expression Keyword List Set Tuple]
-         rich.console [Console]
          rich.text [Text]
+         nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.lisp.finding [stage-piece]
          nanogpt-hy.lab.lisp.layout [flat in-pairs pretty PREFIXES]
          nanogpt-hy.tracing [head-name is-atom])
@@ -157,13 +157,13 @@ put in (around others, too) and to rename that make the one of the other."
 (defn show-difference [old new * [console None]]
   "Print what the stages OLD and NEW differ in: marked in their forms, then in words. Colours mark
   where there are some, and signs below elsewhere."
-  (setv console (or console (Console :highlight False))
+  (setv console (or console (plain-console))
         [before after] (map stage-parts [old new])
         trees (lfor  [_ form _] [before after]  (tree form))
         pairs (kept #* trees)
         said [])
   (for [[name [adds form _] node sign] (zip [old new] [before after] trees "-+")]
-    (.print console f"{name}: {adds}" :style "bold" :markup False)
+    (.print console f"{name}: {adds}" :style "bold")
     (for [line (marked-lines form node pairs WIDTH)]
       (print-marked console #* line sign))
     (.print console)
@@ -171,7 +171,7 @@ put in (around others, too) and to rename that make the one of the other."
   (when (!= (get before 2) (get after 2))
     (.append said f"± first weights: {(get after 2)}  instead of {(get before 2)}"))
   (for [line (or said ["the same form"])]
-    (.print console line :markup False :soft-wrap True)))
+    (.print console line :soft-wrap True)))
 
 (defn print-marked [console line flags sign]
   "A line of a form: what is marked in it has a colour, or else SIGN below."
@@ -183,4 +183,4 @@ put in (around others, too) and to rename that make the one of the other."
   (.print console text :soft-wrap True)
   (when (and (any flags) (not colours))
     (setv signs (.join "" (gfor  flag flags  (if flag sign " "))))
-    (.print console f"{sign} {(.rstrip signs)}" :markup False :soft-wrap True)))
+    (.print console f"{sign} {(.rstrip signs)}" :soft-wrap True)))

@@ -105,12 +105,11 @@ Nothing is imported to find a piece, so this loads no torch."
 (defn find-piece [name]
   "The piece called NAME: a function, layer, class, method, macro, constant, module or stage of the
   ladder, such as attend, Head, GPT.forward, trainer.steps, s08, PRESETS, stage.head."
-  (setv words (lfor  word (.split (.replace (.strip name) " " "."))  word)
-        words (lfor  word (.split (.removeprefix (.join "." words) "nanogpt_hy.") ".")
-                     (hy.unmangle word))
+  (setv words (lfor  word (re.split r"[\s.]+" name)  :if word  (hy.unmangle word))
         words (if (= (cut words 1) ["nanogpt-hy"]) (cut words 1 None) words)
-        modules (lfor  path (module-paths)  :if (and (any words) (is-module path words))  path))
+        modules (lfor  path (module-paths)  :if (and words (is-module path words))  path))
   (cond
+    (not words)                        (raise (unknown name))
     (= (get words 0) "stage")          (stage-piece (.join "-" (cut words 1 None)))
     modules                            (module-piece (get modules 0))
     (named words)                      (definition-piece (the-one (named words) name))

@@ -9,16 +9,14 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 (import  dataclasses [asdict dataclass replace]
          hashlib
          json
-         math [isfinite]
          os
          pathlib [Path]
          sys
-         rich.console [Console]
          rich.progress [BarColumn Progress TextColumn TimeRemainingColumn]
-         nanogpt-hy.config [check-keys configs preset]
+         nanogpt-hy.config [check-keys configs finite preset]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.fast [parameters-count]
-         nanogpt-hy.lab.console [clock console]
+         nanogpt-hy.lab.console [clock console plain-console]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.files [check-pictures read-rows]
          nanogpt-hy.lab.training.comparison [draw-comparison print-comparison summary]
@@ -72,7 +70,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (unless (<= 1 seeds MOST-SEEDS)
     (raise (RequestError f"--seeds is {seeds}: it has to be at least 1 and at most {MOST-SEEDS}")))
   (unless (>= many 1)
-    (raise (RequestError f"--steps is {many}: it has to be at least 1")))
+    (raise (RequestError (+ (if (is max-steps None) "--max-iters" "--steps")
+                            f" is {many}: it has to be at least 1"))))
   (when (= train.draws "published")
     (raise (RequestError (+ "--draws published has one generator for all, so stages would see "
                             "other batches: leave it out, or use train --preset lecture"))))
@@ -96,8 +95,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (and (isinstance row dict)
        (isinstance (.get row "key") str)
        (isinstance (.get row "parameters") int)
-       (all (gfor  name ["loss" "seconds"]
-                   (and (isinstance (.get row name) #(int float)) (isfinite (get row name)))))))
+       (all (gfor  name ["loss" "seconds"]  (finite (.get row name))))))
 
 (defn read-results [path]
   "results.jsonl -> {key: row}; what is not whole there, as after a power cut, is left out."
@@ -177,10 +175,9 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
         seeds (// (len all) stages))
   (.print out (+ f"{stages} stages, {seeds} seed{(if (= seeds 1) "" "s")} each: {(len all)} runs "
                  f"of {train.max-iters :,} steps, {train.batch-size} windows of "
-                 f"{config.block-size} tokens a step, learning rate {train.learning-rate}")
-    :markup False)
+                 f"{config.block-size} tokens a step, learning rate {train.learning-rate}"))
   (when (< (len todo) (len all))
-    (.print out f"{(- (len all) (len todo))} of them are in {path} already" :markup False))
+    (.print out f"{(- (len all) (len todo))} of them are in {path} already"))
   (when todo
     (.print out f"the {(len todo)} to do will take about {(clock (estimate todo corpus))}")))
 
@@ -194,7 +191,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
               [tokenizer None] [out None] [as-json False] [png None] [svg None] [options {}]]
   "`nanogpt-hy ladder`: train and compare the stages on the file TEXT; -> exit code."
   (check-pictures {"png" png  "svg" svg})
-  (when (and max-steps (in "max_iters" options))
+  (when (and (is-not max-steps None) (in "max_iters" options))
     (raise (RequestError "--steps and --max-iters say the same: give one of them")))
   (setv names (chosen-stages stages)
         corpus (read-corpus text :tokenizer tokenizer)
@@ -205,15 +202,14 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
     (setv results (climb all corpus path))
     (except [stop KeyboardInterrupt]
       (setv by (if stop.args (get stop.args 0) "SIGINT"))
-      (.print (console) f"stopped by {by}: what is done is in {path}, the same command goes on"
-              :markup False)
+      (.print (console) f"stopped by {by}: what is done is in {path}, the same command goes on")
       (return (get EXIT-CODES by))))
   (setv found (summary corpus all results))
   (if as-json
     (print (json.dumps found :indent 2))
-    (print-comparison found (Console :highlight False :width (if (.isatty sys.stdout) None 80))))
+    (print-comparison found (plain-console :width (if (.isatty sys.stdout) None 80))))
   (for [picture [png svg]  :if picture]
     (import nanogpt-hy.lab.pictures.plots [save-figure])
     (save-figure (draw-comparison found) picture)
-    (.print (console) f"wrote {picture}" :markup False))
+    (.print (console) f"wrote {picture}"))
   0)

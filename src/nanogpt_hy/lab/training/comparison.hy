@@ -79,7 +79,7 @@
   (for [row (get found "floors")]
     (.add-row table "floor" f"the best that sees {(seen-words (get row "tokens"))}" ""
               (number (get row "loss"))))
-  (when (get found "chain")
+  (when (is-not (get found "chain") None)
     (.add-row table "the chain" "itself, on these very lines" "" (number (get found "chain"))))
   (.add-row table)
   (for [row (get found "stages")]
@@ -105,7 +105,7 @@
   (setv worst (max (gfor  row (get found "stages")  loss (get row "losses")  loss))
         floors (+ (lfor  row (get found "floors")
                          [(get row "loss") f"sees {(seen-words (get row "tokens"))}"])
-                  (if (get found "chain") [[(get found "chain") "the chain itself"]] []))
+                  (if (is (get found "chain") None) [] [[(get found "chain") "the chain itself"]]))
         counts (lfor  row (get found "counting")
                       [(get row "loss") f"counts, order {(get row "order")}"]))
   (sorted (gfor  line (or floors counts)  :if (<= (get line 0) (* 1.1 worst))  line)))

@@ -31,6 +31,13 @@ number, its rank, and the address where all can meet, in the environment."
     (Group #* (map int numbers))
     ALONE))
 
+;; With whom this process trains now, where they keep notes, and what they train.
+(setv joined-now {"group" ALONE  "store" None  "run" None})
+
+(defn here []
+  "-> Group: the processes that this one trains with now."
+  (get joined-now "group"))
+
 (defn check-command [words]
   "RequestError if torchrun started a command (its WORDS) that knows nothing of other processes."
   (when (and words (not (.startswith (get words 0) "-")) (!= (get words 0) "train")

@@ -2,7 +2,7 @@
 
 Each draws the whole batch and computes its own rows of it; torch's DistributedDataParallel, or
 fully_shard, averages the gradients (parallel.hy). What is here is all else that they tell each
-other. Every function is the same as doing nothing where a process is ALONE."
+other. All but `highest` may be called ALONE as well, and then do nothing."
 
 (eval-when-compile
   (require hyrule [unless]))
@@ -23,20 +23,13 @@ other. Every function is the same as doing nothing where a process is ALONE."
          nanogpt-hy [__version__]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.files [short]
-         nanogpt-hy.lab.training.launch [ALONE claims launched voice])
+         nanogpt-hy.lab.training.launch [ALONE claims joined-now launched voice])
 
 (setv PATIENCE (timedelta :minutes 10)   ; with one that neither answers nor is known to be gone
       LATEST   20                        ; seconds after SIGTERM; after 30 torchrun kills
       PAUSE    0.2)                      ; seconds between two looks at the losses
 
 ;; Meeting and parting
-
-;; With whom, where they keep notes, and what they train.
-(setv joined-now {"group" ALONE  "store" None  "run" None})
-
-(defn here []
-  "-> Group: the processes that this one trains with now."
-  (get joined-now "group"))
 
 (defn first-to-say [store]
   "A function: whether this process is the first of all to ask, wherever they keep their STORE."
@@ -136,8 +129,8 @@ other. Every function is the same as doing nothing where a process is ALONE."
     (dist.all-reduce tensor))
   tensor)
 
-(defn highest [group numbers]
-  "[int] -> [int]: the largest that any process gives, of each."
+(defn highest [numbers]
+  "[int] -> [int]: the largest that any process gives, of each. Only for many processes."
   (setv numbers (torch.tensor numbers :dtype torch.int64))
   (dist.all-reduce numbers :op dist.ReduceOp.MAX)
   (.tolist numbers))
@@ -164,7 +157,7 @@ other. Every function is the same as doing nothing where a process is ALONE."
   "RequestError if the processes are about to train different things."
   (unless (is run.group ALONE)
     (setv mark (fingerprint run)
-          [most least] (highest run.group [mark (- mark)]))
+          [most least] (highest [mark (- mark)]))
     (unless (= most (- least))
       (raise (RequestError (+ f"the {run.group.size} processes do not train the same: give each "
                               "machine the same text, options, checkpoint and versions, and the "
@@ -220,7 +213,7 @@ other. Every function is the same as doing nothing where a process is ALONE."
           fits (int (/ (* PAUSE self.gap) (- now self.since)))
           wish (if self.group.leads (min (max 1 fits) (* 2 self.gap)) 0)
           told (if run.asked (getattr signal run.asked) 0)
-          [gap number] (highest self.group [wish told]))
+          [gap number] (highest [wish told]))
     (when number
       (setv run.stopping (. (signal.Signals number) name)))
     (setv self.gap gap  self.left gap  self.since now)))

@@ -44,7 +44,7 @@
      (if (is (get marks "floor") None)
        []
        [["floor" (+ f"{(get marks "floor") :.4f} is what the text's chain leaves to chance"
-                    (if (get marks "floor here")
+                    (if (is-not (get marks "floor here") None)
                       f"; in this validation part {(get marks "floor here") :.4f}" ""))]])
      (if run.folder [["folder" f"{run.folder}"]] [])))
 
@@ -92,7 +92,7 @@
     (for [[name fact] (facts self.run why-preset)]
       (if self.console.is-terminal
         (.add-row table name fact)
-        (.print self.console f"{name :<9} {fact}" :markup False)))
+        (.print self.console f"{name :<9} {fact}")))
     (when self.console.is-terminal
       (.print self.console table)))
 
@@ -135,4 +135,4 @@
     "Tables in between; the evaluations after them get a new head."
     (setv self.rows 0)
     (for [line (lines-of profile)]
-      (.print self.console line :markup False))))
+      (.print self.console line))))

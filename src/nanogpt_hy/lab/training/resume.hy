@@ -14,7 +14,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.lab.data.corpus [as-corpus Corpus marks-of]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.files [short write-atomic]
-         nanogpt-hy.lab.training.processes [here]
+         nanogpt-hy.lab.training.launch [here]
          nanogpt-hy.lab.training.saving [metrics-so-far restore]
          nanogpt-hy.lab.training.session [preset-of write-config]
          nanogpt-hy.lab.training.trainer [at-work Run])

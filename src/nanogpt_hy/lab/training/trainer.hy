@@ -1,9 +1,10 @@
 "The long run: a training step in a loop, and how good the model is by now. The step is the
-course's, or in the same three lines that of workers.hy.
+course's, or its twin in workers.hy, for several cores.
 
 A Run can be driven from a REPL, a few steps at a time, and looked at in between:
 
-  (import nanogpt-hy.lab.training.session [begin new-run])
+  (import nanogpt-hy.lab.training.session [new-run]
+          nanogpt-hy.lab.training.trainer [evaluate steps])
   (setv run (new-run \"data/ab.txt\" :max-iters 500))
   (steps run 100)
   (evaluate run)"
@@ -26,10 +27,10 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.training.device [choose-dtype deterministic fit-threads precision sent
                                          with-threads]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
-         nanogpt-hy.lab.training.launch [ALONE]
+         nanogpt-hy.lab.training.launch [ALONE here]
          nanogpt-hy.lab.training.parallel [is-sharded own-device placed together]
          nanogpt-hy.lab.training.phases [in-phase phase STEP]
-         nanogpt-hy.lab.training.processes [check-shares here own-rows Pauses total]
+         nanogpt-hy.lab.training.processes [check-shares own-rows Pauses total]
          nanogpt-hy.lab.training.randomness [default-state named-generator named-seed seeded-state
                                              set-default-state]
          nanogpt-hy.lab.training.workers [train-step :as train-step-by-hand  Workers]
