@@ -14,10 +14,11 @@
          asking [asker line-of make-home quick refused settle]
          checkpoints [tampered]
          nanogpt-hy.config [FIELDS of-kind option-name PRESETS]
-         nanogpt-hy.errors [WorkError]
+         nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.files [held]
+         nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.session :as session)
 
 (setv BEST "runs/ab/best.safetensors"
@@ -405,6 +406,28 @@
 (defn [(pytest.mark.parametrize "kind" BAD-RECORDS)] test-a-run-whose-record-is-damaged [ask kind]
   (change-last (get BAD-RECORDS kind))
   (refused (ask "train" "ab.txt" "--resume") LAST))
+
+
+;;; Where it is computed
+
+(defn [(pytest.mark.parametrize #("name" "gpus" "words") [
+        #("cuda" 0 "is not there: this machine has cpu")   #("cuda:7" 1 "is not there.*cpu, cuda:0")
+        #("xyz" 1 "is not there")                          #("cuda" 1 "cannot be used now \\(")
+        #("cuda:0" 1 "cannot be used now \\(")])]
+      test-devices-that-cannot-be-used [name gpus words monkeypatch]
+  "Tried on a build of torch without CUDA, where GPUs are there by name at most."
+  (defn fails [#* shape #** how]
+    (raise (RuntimeError f"CUDA error: {(get how "device")} is busy")))
+  (.setattr monkeypatch torch "zeros" fails)
+  (.setattr monkeypatch torch.cuda "device_count" (fn [] gpus))
+  (with [_ (pytest.raises RequestError :match words)]
+    (choose-device name)))
+
+(defn test-a-full-gpu-is-no-damaged-record [ask monkeypatch]
+  (defn fails [#* arguments]
+    (raise (torch.OutOfMemoryError "CUDA out of memory. Tried to allocate 2 GiB")))
+  (.setattr monkeypatch "nanogpt_hy.lab.training.resume.restore" fails)
+  (assert (in "there is not enough memory" (line-of (ask "train" "ab.txt" "--resume") 1))))
 
 
 ;;; Where it is written

@@ -53,6 +53,19 @@
   (assert (= (.count said "\n") 1))
   (assert (in "no header" said)))
 
+(defn [pytest.mark.slow] test-where-the-way-back-cannot-be-compiled-it-goes-on [monkeypatch capsys]
+  (import torch._inductor.compile-fx :as compile-fx)
+  (setv honest compile-fx._compile-fx-inner)
+  (defn failing [#* arguments #** options]
+    (when (.get options "is_backward")
+      (raise (RuntimeError "out of registers")))
+    (honest #* arguments #** options))
+  (monkeypatch.setattr compile-fx "_compile_fx_inner" failing)
+  (setv layer (torch.nn.Linear 3 2))
+  (.backward (.sum ((Compiled layer) (torch.ones 4 3))))
+  (assert (in "compiling failed" (. (capsys.readouterr) err)))
+  (assert (is-not layer.weight.grad None)))
+
 (defn test-batches-of-evaluation-do-not-loosen-the-training [monkeypatch]
   "Their shapes differ, and what is compiled for any shape is slower."
   (setv asked [])

@@ -173,7 +173,8 @@
     (assert (= (scaled number "B") words))))
 
 (defn test-names-are-no-markup [ab tmp-path monkeypatch capsys]
-  (.setenv monkeypatch "FORCE_COLOR" "1")                    ; as on a terminal, in a table
+  (.setenv monkeypatch "FORCE_COLOR" "1")                    ; as on a terminal, in a table,
+  (.setenv monkeypatch "COLUMNS" "1000")                     ; which is wide
   (setv text (/ tmp-path "a[b] [x].txt"))
   (.write-bytes text (.read-bytes (Path ab)))
   (.introduce (Report (begin (small text :folder (/ tmp-path "run")))) "[/so]")

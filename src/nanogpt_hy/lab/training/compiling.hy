@@ -65,8 +65,10 @@
   else once for all shapes. Where that fails it serves as it is, after a line on stderr."
   (setv forms {True  (torch.compile function :dynamic False)
                False (torch.compile function)})
-  ;; Runs of other sizes are other forms of the same few functions.
-  (setv torch._dynamo.config.recompile-limit MOST-FORMS)
+  ;; Runs of other sizes are other forms of the same few functions. And the way back is compiled
+  ;; together with them: when it is called, nobody is here who could do without.
+  (setv torch._dynamo.config.recompile-limit MOST-FORMS
+        torch._functorch.config.force-non-lazy-backward-lowering True)
   (defn call [#* arguments #** options]
     (nonlocal forms)
     (try

@@ -3,9 +3,14 @@
 (import  contextlib [contextmanager nullcontext]
          os
          torch
-         nanogpt-hy.errors [RequestError])
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.files [short])
 
 (setv NARROW 64)       ; up to so many channels a second thread only costs time
+
+;; What CUDA's products need to give the same bits always. Up to torch 2.12 or so it counts only if it
+;; is there before the first of them.
+(os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")
 
 (defn threads-for [config]
   "How many threads compute a model of CONFIG on the CPU: a narrow one is done before others wake."
@@ -27,7 +32,6 @@
   "Within, torch takes only algorithms that always give the same bits."
   (setv [before warns] [(torch.are-deterministic-algorithms-enabled)
                         (torch.is-deterministic-algorithms-warn-only-enabled)])
-  (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")       ; what CUDA's products ask for
   (torch.use-deterministic-algorithms True)
   (try
     (yield)
@@ -48,11 +52,13 @@
   (try
     (setv device (torch.device name))
     (.cpu (torch.zeros 1 :device device))
-    (except [[RuntimeError AssertionError ValueError NotImplementedError ImportError]]
-      (setv here (+ ["cpu"] (lfor  i (range (torch.cuda.device-count))  f"cuda:{i}")
-                    (if (torch.backends.mps.is-available) ["mps"] [])))
+    (except [e [RuntimeError AssertionError ValueError NotImplementedError ImportError]]
+      (setv gpus (lfor  i (range (torch.cuda.device-count))  f"cuda:{i}")
+            here ["cpu" #* gpus #* (if (torch.backends.mps.is-available) ["mps"] [])])
       (raise (RequestError
-        f"--device {name} is not there: this machine has {(.join ", " here)}") :from None)))
+        (if (in name [#* gpus (when gpus "cuda")])
+          f"--device {name} cannot be used now ({(short (str e))}): wait for it or use another"
+          f"--device {name} is not there: this machine has {(.join ", " here)}")) :from None)))
   device)
 
 (defn sent [tensor device]

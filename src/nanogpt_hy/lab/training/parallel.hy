@@ -39,53 +39,49 @@ one comes, what a single process would have: whole tensors under the model's own
 
 ;; One model in all processes
 
-(deflayer Together [model shared batches]
-  "(B T) -> (B T V): what MODEL, which all processes have, makes of this one's rows. SHARED, which
-  is MODEL or in it, averages gradients: after the last of the BATCHES of a step, for to do so after
-  each would only take longer."
-  [model   model
-   shared  shared
-   batches batches
-   seen    0]
+(deflayer Together [model batches]
+  "(B T) -> (B T V): what MODEL, which all processes have, makes of this one's rows. Gradients are
+  averaged after the last of the BATCHES of a step: after each it would only take longer."
+  [averaging (DistributedDataParallel model)
+   batches   batches
+   seen      0]
   (forward [self ids]
     (unless (torch.is-grad-enabled)
-      (return (self.model ids)))
-    (setv self.seen (% (+ self.seen 1) self.batches)
-          last      (= self.seen 0))
-    (if (isinstance self.shared DistributedDataParallel)
-      (with [_ (if last (nullcontext) (.no-sync self.shared))]
-        (self.model ids))
-      (do (.set-requires-gradient-sync self.shared last)
-          (self.model ids)))))
+      (return (self.averaging ids)))
+    (setv self.seen (% (+ self.seen 1) self.batches))
+    (with [_ (if self.seen (.no-sync self.averaging) (nullcontext))]
+      (self.averaging ids))))
 
-(defn together [group model compiled batches]
-  "MODEL, and COMPILED, the same as it is to be called -> what to call for each of the BATCHES of a
-  step, so that the weights move alike in all processes of GROUP."
-  (cond
-    (is group ALONE) compiled
-    (is-sharded model) (Together compiled model batches)
-    True (do (setv averaging (DistributedDataParallel compiled))
-             (Together averaging averaging batches))))
+(defn together [group model batches]
+  "MODEL -> what to call for each of the BATCHES of a step, so that the weights move alike in all
+  processes of GROUP. One in parts averages by itself, after each batch: until then every process
+  would have to hold the whole gradient."
+  (if (or (is group ALONE) (is-sharded model))
+    model
+    (Together model batches)))
 
 ;; A part in each
 
-(defn placed [group model device shard]
-  "MODEL on the DEVICE: all of it, or, if SHARD, this process's part."
+(defn placed [group model device dtype shard]
+  "MODEL on the DEVICE: all of it, or, if SHARD, this process's part; it computes in DTYPE."
   (if (and shard (is-not group ALONE))
-    (sharded model device group.size)
+    (sharded model device dtype group.size)
     (.to model device)))
 
-(defn sharded [model device size]
+(defn sharded [model device dtype size]
   "MODEL, of which each of SIZE processes keeps a part on its DEVICE. Blocks go there one by one: no
-  device has to hold all of it at once, as long as the memory of the machine does."
+  device has to hold all of it at once, as long as the memory of the machine does. What is put
+  together of it to compute is of the DTYPE."
   (import torch.distributed.device-mesh [init-device-mesh]
-          torch.distributed.fsdp [fully-shard])
+          torch.distributed.fsdp [fully-shard MixedPrecisionPolicy])
   ;; The logits of the course's models are a view of what lm-head computes; nothing is added to it.
   (warnings.filterwarnings "ignore" "FSDP2-wrapped module .* returned a view" UserWarning)
-  (setv mesh (init-device-mesh device.type #(size)))
+  (setv how {"mesh"      (init-device-mesh device.type #(size))
+             "mp_policy" (MixedPrecisionPolicy :param-dtype dtype :reduce-dtype torch.float32
+                                               :cast-forward-inputs False)})
   (for [block (.modules model)  :if (isinstance block #(Block FastBlock))]
-    (fully-shard block :mesh mesh))
-  (fully-shard model :mesh mesh))
+    (fully-shard block #** how))
+  (fully-shard model #** how))
 
 (defn is-sharded [model]
   (any (gfor  w (.parameters model)  (hasattr w "full_tensor"))))

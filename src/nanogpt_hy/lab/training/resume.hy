@@ -9,12 +9,13 @@ A run goes on with the text, the model and the draws that it was begun with; the
          math [inf]
          pathlib [Path]
          nanogpt-hy.config [check-keys GPTConfig option-name read-config TrainConfig]
-         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.errors [out-of-memory RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [as-corpus Corpus marks-of]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.files [short write-atomic]
          nanogpt-hy.lab.training.launch [here]
+         nanogpt-hy.lab.training.processes [is-silence]
          nanogpt-hy.lab.training.saving [metrics-so-far restore]
          nanogpt-hy.lab.training.session [preset-of write-config]
          nanogpt-hy.lab.training.trainer [at-work Run])
@@ -123,6 +124,8 @@ A run goes on with the text, the model and the draws that it was begun with; the
     (restore run tensors (get meta "step") (.get meta "progress"))
     (check-restored run saved)
     (except [e [KeyError TypeError ValueError RuntimeError IndexError AttributeError]]
+      (when (or (out-of-memory e) (is-silence e))
+        (raise))
       (raise (RequestError
         (+ f"{path} cannot be resumed, its record of the run is damaged ({(short (str e))}): "
            "train anew without --resume")) :from e)))

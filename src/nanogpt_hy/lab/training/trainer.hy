@@ -30,7 +30,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.training.launch [ALONE here]
          nanogpt-hy.lab.training.parallel [is-sharded own-device placed together]
          nanogpt-hy.lab.training.phases [in-phase phase STEP]
-         nanogpt-hy.lab.training.processes [check-shares own-rows Pauses total]
+         nanogpt-hy.lab.training.processes [check-agreement check-shares own-rows Pauses total]
          nanogpt-hy.lab.training.randomness [default-state named-generator named-seed seeded-state
                                              set-default-state]
          nanogpt-hy.lab.training.workers [train-step :as train-step-by-hand  Workers]
@@ -92,6 +92,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.generators (dfor  name ["batches" "evaluation"]
                                  name (when (= train.draws "named")
                                         (named-generator train.seed name))))
+    (check-agreement self)
     (draw-model self)
     (make-step self))
 
@@ -104,7 +105,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (with [_ (at-work run)]
     (setv run.model (placed run.group
                             (build-model run.stage run.config :init run.train.init)
-                            run.device run.train.shard)
+                            run.device run.dtype run.train.shard)
           run.ahead (when (draws-ahead run) (fresh-batches run))))
   (own-dropout run))
 
@@ -119,8 +120,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                                (fn [i] (named-generator run.train.seed f"dropout {i} {run.step}"))
                                :compiled run.compiled))
         model (if (and run.compiled (not run.workers)) (Compiled run.model) run.model)
-        run.forward (Forward (together run.group run.model model
-                                       run.train.gradient-accumulation-steps)
+        run.forward (Forward (together run.group model run.train.gradient-accumulation-steps)
                              run.device run.dtype run.scaler)
         run.train-step (if run.workers
                          (partial train-step-by-hand run.workers run.optimizer)
