@@ -11,7 +11,7 @@
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.climb :as climb
-         nanogpt-hy.lab.training.comparison [draw-comparison measured-by summary]
+         nanogpt-hy.lab.training.comparison [comparison draw-comparison measured-by]
          nanogpt-hy.lab.training.evaluation [all-of floor-here mean-loss]
          nanogpt-hy.lab.training.trainer [fresh-batches Run steps]
          nanogpt-hy.ladder [STAGES])
@@ -178,7 +178,7 @@
 
 (defn test-results-that-cannot-be-kept [ab tmp-path]
   (.write-text (/ tmp-path "taken") "")
-  (with [_ (pytest.raises WorkError :match "--out")]
+  (with [_ (pytest.raises WorkError :match "cannot make the folder taken")]
     (run-ladder ab :out "taken")))
 
 ;;; What is compared
@@ -237,7 +237,7 @@
 
 (defn test-without-a-chain-the-lines-are-counting-models [prose]
   (setv [corpus all] (quick-rungs prose "bigram" :seeds 1)
-        found (summary corpus all (lfor  rung all  (climb.climbed rung corpus)))
+        found (comparison corpus all (lfor  rung all  (climb.climbed rung corpus)))
         names (lfor  [_ name] (measured-by found)  name))
   (assert (= names ["counts, order 3" "counts, order 2" "counts, order 1" "counts, order 0"])))
 

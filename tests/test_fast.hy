@@ -16,7 +16,8 @@ forms, torch's own among them."
          nanogpt-hy.config [configs GPTConfig PRESETS]
          nanogpt-hy.course [attend Block causal CharTokenizer cross-entropy draw-batch
                             evaluate GPT MultiHeadAttention split]
-         nanogpt-hy.fast [Attention carry FastBlock FastGPT from-course MLP parameters-count])
+         nanogpt-hy.fast [Attention carry FastBlock FastGPT from-course MLP]
+         nanogpt-hy.ladder [parameters-count])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8))
 

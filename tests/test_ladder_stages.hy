@@ -13,8 +13,8 @@
          nanogpt-hy.config [configs GPTConfig PRESETS]
          nanogpt-hy.course [average-loop causal CharTokenizer draw-batch evaluate Head split]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.fast [FastGPT parameters-count]
-         nanogpt-hy.ladder [Average build-model find-stage STAGES])
+         nanogpt-hy.fast [FastGPT]
+         nanogpt-hy.ladder [Average build-model find-stage parameters-count STAGES])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
       ;; A head of 2 of 8 channels: the root of 2/8 is exact.

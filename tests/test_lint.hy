@@ -87,7 +87,7 @@
 
 ;; The rings of the design: imports only point inwards
 
-(setv RINGS [#{"errors" "notation" "tracing" "config"}     ; what everybody may use
+(setv RINGS [#{"errors" "notation" "forms" "tracing" "config"}     ; what everybody may use
              #{"course"}                                   ; the book
              #{"ladder" "fast" "backprop" "kv_cache"}      ; its stages; the same GPT for speed
              #{"lab"}                                      ; what surrounds a model

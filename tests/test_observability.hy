@@ -17,7 +17,6 @@
          asking [asker quick refused]
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.errors [out-of-memory WorkError]
-         nanogpt-hy.fast [parameters-count]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.data.chain-files [write-data]
@@ -32,7 +31,7 @@
                                           tokens-per-second]
          nanogpt-hy.lab.training.tensorboard [curves]
          nanogpt-hy.lab.training.trainer [evaluate steps]
-         nanogpt-hy.ladder [build-model STAGES])
+         nanogpt-hy.ladder [build-model parameters-count STAGES])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."

@@ -6,8 +6,9 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
 
 (import  json
          pytest
-         nanogpt-hy.lab.training.session [go judge new-run parameters]
-         nanogpt-hy.lab.training.trainer [steps])
+         nanogpt-hy.lab.training.session [go judge new-run]
+         nanogpt-hy.lab.training.trainer [steps]
+         nanogpt-hy.ladder [parameters-count])
 
 (defn published [text stage preset-name #** options]
   "The Run that repeats a published one."
@@ -30,7 +31,7 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
 (defn check-lecture [text stage count expected * [within 0.002]]
   "The published run of STAGE, as far as EXPECTED goes."
   (setv run (published text stage "lecture" :max-iters (max expected)))
-  (assert (= (parameters run) count))
+  (assert (= (parameters-count run.model) count))
   (check (trajectory run) expected within))
 
 (defn [(pytest.mark.parametrize #("stage" "count" "expected")
@@ -66,7 +67,7 @@ those of its CPU recipe (https://github.com/karpathy/nanoGPT, train_shakespeare_
 (defn [pytest.mark.slow] test-nanogpts-cpu-recipe [shakespeare]
   "Nine evaluations, and the losses of two batches between them."
   (setv run (published shakespeare "fast" "shakespeare-cpu"))
-  (assert (= (parameters run) 804,096))
+  (assert (= (parameters-count run.model) 804,096))
   (setv first (judge run)
         batch-losses [(steps run 1) (steps run 100)])
   (assert (= batch-losses (pytest.approx [4.1828 2.6635] :abs 5e-4 :rel 0)))

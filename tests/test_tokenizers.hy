@@ -11,7 +11,7 @@
          nanogpt-hy.course [CharTokenizer]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.encoding :as encoding
-         nanogpt-hy.lab.data.encoding [decoder encode-array unknown-characters]
+         nanogpt-hy.lab.data.encoding [Decoder encode-array unknown-characters]
          nanogpt-hy.lab.data.gpt2-json :as gpt2-json
          nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer read-tokenizer tokenizer-from
@@ -69,19 +69,19 @@
   "Piece by piece it is the same text, also where the ids make no sense."
   (for [tokenizer [(get KINDS "byte") BPE]]
     (setv ids    (lfor id ids (% id tokenizer.vocab-size))
-          stream (decoder tokenizer)
+          stream (Decoder tokenizer)
           pieces (lfor id ids (.feed stream id)))
     (assert (= (+ (.join "" pieces) (.end stream)) (.decode tokenizer ids)))))
 
 (defn [each] test-characters-come-out-whole [kind]
-  (setv stream (decoder (get KINDS kind))
+  (setv stream (Decoder (get KINDS kind))
         pieces (lfor id (.encode (get KINDS kind) TEXT) (.feed stream id)))
   (assert (= (.join "" pieces) TEXT))
   (assert (= (.end stream) ""))
   (assert (not-in "\ufffd" (.join "" pieces))))
 
 (defn test-half-a-character-shows-at-the-end []
-  (setv stream (decoder (get KINDS "byte")))
+  (setv stream (Decoder (get KINDS "byte")))
   (assert (= (.feed stream 0xe2) ""))
   (assert (= (.end stream) "\ufffd")))
 

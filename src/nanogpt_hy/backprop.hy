@@ -211,12 +211,12 @@ from the ids to the gradients."
   CHANCE is the generator that dropout draws from, torch's own where it is None."
   (setv T (get x.shape 1)
         future (.triu (.new-full model.lm-head.weight [T T] (- inf)) 1)
-        [h back] (embed model.transformer x chance)
-        backs [back])
+        backs [])
   (defn then [layer #* others]
     (setv [out back] (layer #* others))
     (.append backs back)
     out)
+  (setv h (then embed model.transformer x chance))
   (for [layer model.transformer.h]
     (setv h (then block layer h future chance)))
   (setv h (then norm model.transformer.ln-f h)

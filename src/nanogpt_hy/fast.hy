@@ -104,15 +104,6 @@ the tests hold that both then give the same logits, loss and gradients."
   (defn forward [self ids]
     (self.lm-head (self.transformer ids))))
 
-;;; What holds for every model
-
-(defn parameters-count [model * [positions True]]
-  "How many numbers MODEL learns; tied ones count once. nanoGPT quotes it without the table of
-  positions."
-  (sum (gfor  [name weight] (.named-parameters model)
-              :if (or positions (not (.endswith name #("wpe.weight" "position.weight"))))
-              (.numel weight))))
-
 ;;; From the course
 
 (defn carry-block [tensors old new n-head]

@@ -12,7 +12,8 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
          torch
          torch.nn.functional :as F)
 
-(setv FEW 16,384)      ; numbers: with more, oneDNN is quicker
+(setv FEW      16,384        ; numbers: with more, oneDNN is quicker
+      FEW-ROWS (/ 1 12))     ; of the inputs: with more, reading the weights is no longer the most
 
 ;;; The layers
 
@@ -23,15 +24,19 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
     (torch.baddbmm biases x weights)))
 
 (defn linear [layer]
-  "nn.Linear -> function, (B t I) -> (B t O)
+  "nn.Linear -> function, (B t I) -> (B t O)"
+  (setv [weight bias] [layer.weight layer.bias])
+  (if (and (= weight.device.type "cpu") (is weight.dtype torch.float32)
+           (torch.backends.mkl.is-available))
+    (divided-linear weight bias)
+    (fn [x] (F.linear x weight bias))))
+
+(defn divided-linear [weight bias]
+  "(O I) (O) -> function, (B t I) -> (B t O)
 
   MKL divides small products badly among threads. So each thread gets a product of its own: few rows
   times its part of the weights, or its part of the rows. Weights are read fastest along their
   longer side: if that is the outputs', a copy lies so."
-  (setv [weight bias] [layer.weight layer.bias])
-  (unless (and (= weight.device.type "cpu") (is weight.dtype torch.float32)
-               (torch.backends.mkl.is-available))
-    (return (fn [x] (F.linear x weight bias))))
   (setv [O I]   weight.shape
         threads (torch.get-num-threads)
         P       (max (gfor  p (range 1 (+ threads 1))  :if (= (% O p) 0)  p))
@@ -39,7 +44,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
         parts   (if (> (get parts.shape 2) I) (.contiguous parts) parts)
         biases  (if (is bias None) None (.view bias P 1 -1))
         shared  (.expand (.t weight) threads I O)
-        few     (max 1 (// I 12)))
+        few     (max 1 (int (* FEW-ROWS I))))
   (defn through [x]
     (setv [B t _] x.shape
           n (* B t))

@@ -19,11 +19,14 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
 
 (defclass [(dataclass :frozen True)] Stage []
   "A rung of the ladder. INIT says where the first weights come from: torch's own draws, the
-  course's normal-init, or the model's own way. LECTURE holds what its published run did
-  differently from the preset of that name."
+  course's normal-init, or the model's own way. It is LAYERED if it has n-layer blocks, and DROPS
+  if it has dropout. LECTURE holds what its published run did differently from the preset of that
+  name."
   #^ str adds
   #^ object make
   (setv #^ str init      "torch"
+        #^ bool layered  False
+        #^ bool drops    False
         #^ dict lecture  (field :default-factory dict)))
 
 (defn between [make-body]
@@ -92,19 +95,22 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
      (between (fn [c] (nn.Sequential (heads c) (think c)))))
 
    "blocks" (Stage "n-layer of these, one upon the other"
-     (between (fn [c] (stack c.n-layer (fn [] (nn.Sequential (heads c) (think c)))))))
+     (between (fn [c] (stack c.n-layer (fn [] (nn.Sequential (heads c) (think c))))))
+     :layered True)
 
    "residual" (Stage "layers that add to x, a projection, a wider feed-forward"
      (between (fn [c] (stack c.n-layer (fn [] (nn.Sequential
                         (Residual (attention c))
-                        (Residual (feed-forward c))))))))
+                        (Residual (feed-forward c)))))))
+     :layered True)
 
    "layer-norm" (Stage "a layer norm before each layer and at the end"
      (between (fn [c] (nn.Sequential
                 (stack c.n-layer (fn [] (nn.Sequential
                   (Residual (norm c (attention c)))
                   (Residual (norm c (feed-forward c))))))
-                (nn.LayerNorm c.n-embd)))))
+                (nn.LayerNorm c.n-embd))))
+     :layered True)
 
    "dropout" (Stage "numbers left out by chance while training"
      (between (fn [c] (nn.Sequential
@@ -112,15 +118,16 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
                   (Residual (norm c (attention c :dropout c.dropout)))
                   (Residual (norm c (feed-forward c :dropout c.dropout))))))
                 (nn.LayerNorm c.n-embd))))
+     :layered True  :drops True
      :lecture SCALED)
 
    "gpt" (Stage "the course's GPT: nothing new but its first weights, N(0, 0.02)"
      GPT
-     :init "normal")
+     :init "normal"  :layered True  :drops True)
 
    "fast" (Stage "nanoGPT's form: fused heads, GELU, tied lm-head, its own first weights"
      FastGPT
-     :init "own")})
+     :init "own"  :layered True  :drops True)})
 
 ;;; Building one
 
@@ -140,6 +147,13 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
   (when (not-in name STAGES)
     (raise (RequestError f"there is no stage {name}: {(nearest name STAGES)}")))
   (get STAGES name))
+
+(defn parameters-count [model * [positions True]]
+  "How many numbers MODEL learns; tied ones count once. nanoGPT quotes it without the table of
+  positions."
+  (sum (gfor  [name weight] (.named-parameters model)
+              :if (or positions (not (.endswith name #("wpe.weight" "position.weight"))))
+              (.numel weight))))
 
 (defn build-model [name c * [init "auto"]]
   "The model of stage NAME for config C, its weights drawn from torch's default generator: by

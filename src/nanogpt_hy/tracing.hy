@@ -5,23 +5,17 @@ Nothing is wrapped in a function: every part stays where it was and runs as ofte
 is once, or never where `if` or `and` leave it out. Inside loops, comprehensions, functions and the
 like nothing is noted, for there a part may run many times: such a form is one part."
 
-(import  builtins
-         re
-         reprlib
-         hy.macros [macroexpand]
-         hy.models [Dict Expression Keyword List Set Symbol Tuple])
+(import  reprlib
+         hy.models [Expression Keyword]
+         nanogpt-hy.forms [expanded head-name is-atom is-core is-operator is-statement OPERATORS
+                           source-text])
 
-;; Hy's own forms that evaluate everything in them: the operators,
-(setv OPERATORS (.split "+ - * / // % ** @ << >> & | ^ bnot not = != < <= > >= is is-not in not-in
-                         get cut"))
-;; and those whose parts can be noted in place, after so many that are left alone.
+;; Beside operators, the forms whose parts can be noted in place, after so many left alone.
 (setv IN-PLACE {"do" 0  "if" 0  "when" 0  "cond" 0  "and" 0  "or" 0  "chainc" 0  "yield" 0
                 "await" 0  "setx" 1  "with" 1  "let" 1})
-;; These become statements of Python, and may fail.
-(setv STATEMENTS (.split "with let try match for while raise assert del import defn defclass pys"))
 ;; These have no value of their own to show.
 (setv TRANSPARENT ["slice" "unpack-iterable" "unpack-mapping"])
-;; These print what is in them themselves.
+;; These trace their own insides.
 (setv OWN ["shapes" "traced"])
 
 (setv WIDTH 80)
@@ -29,47 +23,6 @@ like nothing is noted, for there a part may run many times: such a form is one p
 
 
 ;;; While compiling: a form is walked
-
-(defn head-name [form]
-  "form -> text: the NAME in front of (NAME ...), or nothing."
-  (if (and (isinstance form Expression) form (isinstance (get form 0) Symbol))
-      (str (get form 0))
-      ""))
-
-(defn is-core [form]
-  "Whether FORM is one of Hy's own special forms or operators."
-  (setv name (head-name form))
-  (and (!= name "") (in (hy.mangle name) builtins._hy_macros)))
-
-(defn is-operator [form]
-  (in (head-name form) OPERATORS))
-
-(defn is-statement [form]
-  "Whether FORM is a statement in Python, whatever stands in it."
-  (setv head (head-name form))
-  (or (in head STATEMENTS) (and (= head "do") (> (len form) 2))))
-
-(defn is-atom [form]
-  "Whether FORM is seen well enough in what it stands in: names, numbers, x.shape, 'quoted."
-  (setv head (head-name form))
-  (or (not (isinstance form #(Expression List Tuple Dict Set)))
-      (not form)
-      (in head ["quote" "quasiquote"])
-      (and (= head ".") (all (gfor  part form  (isinstance part Symbol))))))
-
-(defn expanded [form compiler]
-  "form -> form: macros in front expanded, until there is a call or one of Hy's own forms."
-  (while (and (isinstance form Expression) form (not (is-core form)))
-    (setv once (macroexpand form compiler.module compiler :once True :result-ok False))
-    (when (is once form)
-      (break))
-    (setv form once))
-  form)
-
-(defn source-text [form]
-  "form -> its text in one line. Names made up by macros lose what made them unique."
-  (setv text (.join " " (.split (.removeprefix (hy.repr form) "'"))))
-  (re.sub r"_hy_gensym_(\w+?)_\d+" r"\1" text))
 
 (defclass Walk []
   "One walk through a form. ROWS is what it met, as [depth source]; TRACE is the name of the Trace

@@ -8,7 +8,7 @@ It is the sampler's own `steps` that are told of here, so the text is the one th
          rich.text [Text]
          torch
          torch.nn.functional :as F
-         nanogpt-hy.lab.data.encoding [decoder]
+         nanogpt-hy.lab.data.encoding [Decoder]
          nanogpt-hy.lab.sampler [begun known-prompt seed-of SEPARATOR Settings steps write-pieces])
 
 
@@ -52,7 +52,7 @@ It is the sampler's own `steps` that are told of here, so the text is the one th
 (defn explain [model tokenizer ids * [settings (Settings)] [generator None] [likeliest 8] #** how]
   "(1 T) -> Explained...: what `tokens` would draw, one at a time, with its reasons. It ends after
   the token that completes the stop string. HOW: see `steps`."
-  (setv decoding (decoder tokenizer)
+  (setv decoding (Decoder tokenizer)
         count    settings.max-new-tokens
         written  "")
   (for [[n step] (enumerate (steps model ids count :settings settings :generator generator #** how)

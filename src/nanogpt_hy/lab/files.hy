@@ -6,6 +6,7 @@ one or the new one, also after a kill -9 or a power cut."
 (eval-when-compile
   (require hyrule [unless]))
 (import  contextlib [contextmanager]
+         hashlib [sha256]
          json
          os
          pathlib [Path]
@@ -22,6 +23,10 @@ one or the new one, also after a kill -9 or a power cut."
   "anything -> str: a value from somebody's file, fit to be printed.
   (short \"a\\nb\")  ; => \"'a\\\\nb'\""
   (shown value repr))
+
+(defn json-hash [value]
+  "JSON -> str: 64 letters, the same for the same value."
+  (.hexdigest (sha256 (.encode (json.dumps value :sort-keys True)))))
 
 ;; Reading
 
@@ -78,6 +83,20 @@ one or the new one, also after a kill -9 or a power cut."
   rows)
 
 ;; Writing
+
+(defn append-row [path row]
+  "file name, dict -> None: ROW is one more line of JSON in the file, and on the disk, whatever
+  happens next. Half a line that is there, from a process that was killed, is ended first."
+  (try
+    (with [file (open path "ab+")]
+      (when (and (.tell file) (!= (do (.seek file -1 os.SEEK-END) (.read file 1)) b"\n"))
+        (.write file b"\n"))
+      (.write file (.encode (+ (json.dumps row) "\n") "utf-8"))
+      (.flush file)
+      (os.fsync (.fileno file)))
+    (except [e OSError]
+      (raise (WorkError (+ f"cannot write {path} ({e.strerror}): "
+                           "free some space, or name another folder with --out"))))))
 
 (defn stands [path]
   "Path -> bool: whether there is anything; RequestError for what can be no file's name."

@@ -23,7 +23,7 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
          torch
          nanogpt-hy.config [GPTConfig nearest]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.checkpoints.checkpoint [read-meta save-checkpoint]
+         nanogpt-hy.lab.checkpoints.checkpoint [as-model-part read-meta save-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [Trained]
          nanogpt-hy.lab.data.markov [ab-chain marginals]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
@@ -290,7 +290,7 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
   (check-free path)
   (make-folder path.parent)
   (save-checkpoint path
-                   (dfor  [k t] (.items (.state-dict made.model))  f"model.{k}" t)
+                   (as-model-part (.state-dict made.model))
                    made.meta)
   path)
 

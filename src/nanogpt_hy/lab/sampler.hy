@@ -18,7 +18,7 @@ model is `steps`."
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.kv-cache [KVCache]
-         nanogpt-hy.lab.data.encoding [decoder known-text unknown-characters]
+         nanogpt-hy.lab.data.encoding [Decoder known-text unknown-characters]
          nanogpt-hy.lab.filters [check-filters demand next-probabilities]
          nanogpt-hy.lab.modes [asleep])
 
@@ -131,7 +131,7 @@ model is `steps`."
 
 (defn decoded [tokenizer ids]
   "ids -> str...: one piece a token, what of the text is complete by then, and a last one."
-  (setv decoding (decoder tokenizer))
+  (setv decoding (Decoder tokenizer))
   (for [id ids]
     (yield (.feed decoding id)))
   (yield (.end decoding)))

@@ -16,6 +16,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          hy.compiler [hy-compile]
          hy.errors [HyLanguageError]
          nanogpt-hy.errors [RequestError UserError WorkError]
+         nanogpt-hy.lab.data.texts [read-text]
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lessons.lesson [Exercise Solution Text])
 
@@ -139,7 +140,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   (exec code (vars module))
   module)
 
-(defn [contextmanager] patience [path]
+(defn [contextmanager] patience []
   "Within, whatever takes longer than PATIENCE ends, where the system can do that."
   (defn give-up [number frame]
     (raise (TimeoutError f"no end after {PATIENCE} seconds: does a loop go on for ever?")))
@@ -156,12 +157,11 @@ The learner's file is Hy code and is run as such: it is their own, and running i
 
 (defn check-file [lesson path]
   "Hold the file at PATH against LESSON's check; WorkError says what is wrong and why."
-  (import nanogpt-hy.lab.data.corpus [read-text]             ; here, for they load torch
-          nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS])
+  (import nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS])    ; here, for it loads torch
   (setv piece (. (the-exercise lesson) piece)
         check (get EXERCISE-CHECKS piece)
         text  (read-text path))
-  (with [_ (patience path)  _ (the-learners-code path text piece)]
+  (with [_ (patience)  _ (the-learners-code path text piece)]
     (setv form (.get (vars (load path text)) (hy.mangle piece)))
     (when (is form None)
       (raise (WorkError "the file defines nothing of that name")))

@@ -16,7 +16,8 @@
          nanogpt-hy.lab.training.device [fit-threads]
          nanogpt-hy.lab.training.evaluation [all-of loss-floor mean-loss]
          nanogpt-hy.lab.training.saving [save]
-         nanogpt-hy.lab.training.session [go new-run parameters tuned-run]
+         nanogpt-hy.lab.training.session [go new-run tuned-run]
+         nanogpt-hy.ladder [parameters-count STAGES]
          nanogpt-hy.lessons.lesson [lesson-paths])
 
 (setv SHAPE {"block_size" 16  "n_layer" 3  "n_head" 4  "n_embd" 32  "max_iters" 400
@@ -72,7 +73,7 @@
   (when run.stopping
     (raise (KeyboardInterrupt)))
   (setv row (get judged -1))
-  (Made run.stage (parameters run) (get row "val_loss") (get row "train_loss")
+  (Made run.stage (parameters-count run.model) (get row "val_loss") (get row "train_loss")
         (loss-floor run.corpus run.config.block-size) run))
 
 (defn [cache] made [stage #** options]
@@ -118,7 +119,6 @@
 
 (defn adds [stage]
   "What STAGE adds, short enough for a line."
-  (import nanogpt-hy.ladder [STAGES])
   (shorten (. (get STAGES stage) adds) 46 :placeholder " ..."))
 
 (defn written [trained [count 40] * [seed 1] [prompt "\n"]]

@@ -153,6 +153,10 @@ and metadata are checked before any weight is read, sizes before memory is asked
         :if (.startswith name "model.")
         (.removeprefix name "model.") t))
 
+(defn as-model-part [tensors]
+  "{name: anything} -> the same under `model.…`: the inverse of `model-part`."
+  (dfor  [name t] (.items tensors)  f"model.{name}" t))
+
 (defn load-weights [model tensors]
   "model, {name: tensor} -> model: the `model.…` are its weights now, all of them and no others.
   Device and precision stay the model's, and its parameters stay the same objects: an optimizer that

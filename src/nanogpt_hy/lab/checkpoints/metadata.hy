@@ -12,11 +12,9 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  hashlib [sha256]
-         json
-         math [prod]
+(import  math [prod]
          nanogpt-hy.config [whole]
-         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.files [json-hash short]
          nanogpt-hy.lab.strangers [chars-problem parse-object refuse])
 
 (setv FORMAT    1
@@ -32,7 +30,7 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
   "dict, {name: (dtype shape)} -> str: what the header says, in 64 letters; a fallen bit shows."
   (setv said [(dfor [k v] (.items meta) :if (!= k "digest") k v)
               (dfor [name [kind shape]] (.items entries) name [kind (list shape)])])
-  (.hexdigest (sha256 (.encode (json.dumps said :sort-keys True)))))
+  (json-hash said))
 
 (defn meta-problem [meta]
   "dict -> str or None: what is wrong with metadata of format 1."

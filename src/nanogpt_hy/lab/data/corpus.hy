@@ -11,14 +11,12 @@
          nanogpt-hy.lab.data.chain-files [chain-beside]
          nanogpt-hy.lab.data.encoding [chunks encoded first-places refuse-unknown
                                        unknown-characters]
-         nanogpt-hy.lab.data.texts [decoded Parts starts-counted Text]
+         nanogpt-hy.lab.data.texts [Parts starts-counted Text]
          nanogpt-hy.lab.data.token-files [is-token-file open-tokens token-facts]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.files [read-bytes])
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer])
 
 (setv WAY-OUT      "take them out, or train a new model on this text"
-      LEARNED      10,000,000          ; BPE is learned from about so many characters, or from fewer
-      MOST-AT-ONCE 100,000,000)        ; bytes of a file that is read as a whole
+      LEARNED      10,000,000)         ; BPE is learned from about so many characters, or from fewer
 
 (defclass [(dataclass :frozen True :kw-only True)] Corpus []
   "A text as a model meets it. Where all lines have one length, it is split between lines."
@@ -32,17 +30,6 @@
   #^ dict starts                       ; characters that begin a line of the training part, counted
   #^ (| int None) line-tokens          ; tokens of a line with its newline, where all have as many
   #^ object chain)                     ; the markov Chain the text was drawn from, where known
-
-
-;;; A short text
-
-(defn decode-text [data path]
-  "The characters of a UTF-8 file, exactly as they are: no newline is translated."
-  (.join "" (decoded [data] path)))
-
-(defn read-text [path]
-  "The characters of the UTF-8 file at PATH, which may have MOST-AT-ONCE bytes."
-  (decode-text (read-bytes path :most MOST-AT-ONCE) path))
 
 
 ;;; From a text to ids, part by part

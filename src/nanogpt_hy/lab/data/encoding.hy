@@ -147,7 +147,3 @@
   (defn end [self]
     "-> text: what is left; half a character as a replacement character."
     (.decode self.bytes b"" True)))
-
-(defn decoder [tokenizer]
-  "-> an object whose (.feed id) and (.end) give the TOKENIZER's text as far as it is complete."
-  (Decoder tokenizer))

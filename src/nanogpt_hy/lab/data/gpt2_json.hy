@@ -21,7 +21,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
   "str, str -> never: raises the RequestError about the tokenizer that came from SOURCE."
   (refuse source fact WAY-OUT))
 
-(defn read-text [path]
+(defn read-json-text [path]
   "-> text: what is in the file PATH, all in UTF-8."
   (try
     (.decode (read-bytes path :most MOST-JSON) "utf-8")
@@ -34,7 +34,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
     (refuse-tokenizer source f"has {(len text) :,} characters of JSON, more than {MOST-JSON :,}"))
   (parse-object source text "a tokenizer" WAY-OUT))
 
-(defn part-of [spec key kind]
+(defn entry-or-empty [spec key kind]
   "What the dict SPEC has at KEY, if it is of KIND; else an empty one."
   (setv value (.get spec key))
   (if (isinstance value kind) value (kind)))
@@ -70,8 +70,8 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 (defn gpt2-problem [spec]
   "Why a tokenizer.json is not of GPT-2's kind, or None. What is not looked at here has no part in
   encoding without special tokens."
-  (setv model (part-of spec "model" dict)
-        pre   (part-of spec "pre_tokenizer" dict))
+  (setv model (entry-or-empty spec "model" dict)
+        pre   (entry-or-empty spec "pre_tokenizer" dict))
   (cond
     (!= (.get model "type") "BPE")
     f"has a model of the type {(short (.get model "type"))}, not BPE"
@@ -136,10 +136,10 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 
 (defn bpe-parts [spec source]
   "a tokenizer.json as a dict -> [vocab merges added], checked; the rest of it is not kept."
-  (setv model (part-of spec "model" dict)
-        vocab (part-of model "vocab" dict)
-        pairs (lfor merge (part-of model "merges" list) (merge-pair merge))
-        added (part-of spec "added_tokens" list))
+  (setv model (entry-or-empty spec "model" dict)
+        vocab (entry-or-empty model "vocab" dict)
+        pairs (lfor merge (entry-or-empty model "merges" list) (merge-pair merge))
+        added (entry-or-empty spec "added_tokens" list))
   (setv problem (or (gpt2-problem spec) (added-problem vocab added) (vocab-problem vocab added)
                     (merges-problem vocab pairs)))
   (when problem

@@ -10,10 +10,11 @@
          numpy :as np
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.encoding [codes]
-         nanogpt-hy.lab.files [is-special reading])
+         nanogpt-hy.lab.files [is-special read-bytes reading])
 
-(setv BLOCK   200,000          ; bytes read at once: more would only leave the processor's cache
-      NEWLINE (ord "\n"))
+(setv BLOCK        200,000         ; bytes read at once: more would only leave the processor's cache
+      MOST-AT-ONCE 100,000,000     ; bytes of a file that is read as a whole
+      NEWLINE      (ord "\n"))
 
 
 ;;; From bytes to characters
@@ -41,6 +42,15 @@
         (raise (RequestError (+ f"{path} is not UTF-8 text (byte {place} is "
                                 f"{(get e.object e.start) :#x}): convert it, as iconv does")))))
     (yield text)))
+
+
+(defn decode-text [data path]
+  "The characters of a UTF-8 file, exactly as they are: no newline is translated."
+  (.join "" (decoded [data] path)))
+
+(defn read-text [path]
+  "The characters of the UTF-8 file at PATH, which may have MOST-AT-ONCE bytes."
+  (decode-text (read-bytes path :most MOST-AT-ONCE) path))
 
 
 ;;; Looked through

@@ -18,7 +18,7 @@ Torch is imported only where the course is."
          numpy :as np
          nanogpt-hy.lab.data.byte-pairs [Pieces train-pieces]
          nanogpt-hy.lab.data.encoding [codes Tokenizer]
-         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json parse-json part-of read-text
+         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json parse-json entry-or-empty read-json-text
                                         refuse-tokenizer]
          nanogpt-hy.lab.files [short]
          nanogpt-hy.lab.strangers [chars-problem refuse])
@@ -91,8 +91,8 @@ Torch is imported only where the course is."
 (defn read-vocab-and-merges [folder]
   "The tokenizer that vocab.json and merges.txt in FOLDER make up, the older form of GPT-2's."
   (setv source (/ folder "vocab.json")
-        vocab  (parse-json (read-text source) source)
-        lines  (.split (read-text (/ folder "merges.txt")) "\n")
+        vocab  (parse-json (read-json-text source) source)
+        lines  (.split (read-json-text (/ folder "merges.txt")) "\n")
         merges (lfor  line lines  :if (and line (not (.startswith line "#version")))
                       (.split (.rstrip line "\r") " "))
         made   (| (set ALPHABET) (sfor merge merges (.join "" merge)))
@@ -107,7 +107,7 @@ Torch is imported only where the course is."
 
 (defn read-characters [spec source]
   "a tokenizer.json whose words are single characters, as we export -> Characters"
-  (setv vocab (part-of (get spec "model") "vocab" dict)
+  (setv vocab (entry-or-empty (get spec "model") "vocab" dict)
         chars (.join "" vocab))
   (when (or (.get spec "normalizer") (.get spec "added_tokens") (not vocab)
             (!= (sorted (set chars)) (list vocab))
@@ -123,8 +123,8 @@ Torch is imported only where the course is."
   (cond
     (.exists file)
     (do
-      (setv spec (parse-json (read-text file) file))
-      (if (= (.get (part-of spec "model" dict) "type") "WordLevel")
+      (setv spec (parse-json (read-json-text file) file))
+      (if (= (.get (entry-or-empty spec "model" dict) "type") "WordLevel")
         (read-characters spec file)
         (Pieces (json.dumps spec) file)))
     (and (.is-dir path) (.exists (/ path "vocab.json")))
@@ -166,7 +166,7 @@ Torch is imported only where the course is."
     (match (if (isinstance state dict) (.get state "kind") None)
       "char" (Characters (check-chars (.get state "chars") source))
       "byte" (Bytes)
-      "bpe"  (Pieces (part-of state "json" str) source)
+      "bpe"  (Pieces (entry-or-empty state "json" str) source)
       kind   (refuse source f"has a tokenizer of the kind {(short kind)}, unknown to this version"
                      "update nanogpt-hy")))
   (when (and vocab-size (> tokenizer.vocab-size vocab-size))

@@ -11,7 +11,8 @@ and only plain tensors of finite floats are taken."
          nanogpt-hy.config [GPTConfig read-config]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
-         nanogpt-hy.lab.checkpoints.checkpoint [check-shapes model-shapes save-checkpoint]
+         nanogpt-hy.lab.checkpoints.checkpoint [as-model-part check-shapes model-shapes
+                                                save-checkpoint]
          nanogpt-hy.lab.checkpoints.metadata [sizes-problem]
          nanogpt-hy.lab.files [make-folder short write-atomic]
          nanogpt-hy.lab.strangers [refuse])
@@ -31,9 +32,9 @@ and only plain tensors of finite floats are taken."
       (raise (RequestError (if (.startswith text (str source)) text f"{source} cannot be: {text}"))
              :from None))))
 
-(defn fitting [tensors c source]
+(defn check-fit [tensors c source]
   "Hold {name: shape} of the file SOURCE against the config, before anything large is made."
-  (setv entries (dfor [name shape] (.items tensors) f"model.{name}" ["F32" shape])
+  (setv entries (as-model-part (dfor  [name shape] (.items tensors)  name ["F32" shape]))
         problem (sizes-problem {"config" (asdict c)} entries))
   (when problem
     (refuse source problem ANOTHER))
@@ -75,7 +76,7 @@ and only plain tensors of finite floats are taken."
     (refuse source f"has {c.vocab-size} tokens, and the tokenizer {ids}"
             "name the one that it was trained with (--tokenizer, --text)"))
   (make-folder path.parent)
-  (save-checkpoint path (dfor [name t] (.items tensors) f"model.{name}" t)
+  (save-checkpoint path (as-model-part tensors)
                    {"stage" "fast"  "config" (asdict c)  "tokenizer" state  "step" step
                     "losses" (if (is loss None) {} {"best" loss})
                     "data" {"imported" (. (Path source) name)}})

@@ -13,8 +13,8 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
          nanogpt-hy.config [of-kind]
          nanogpt-hy.lab.checkpoints.checkpoint [header]
          nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-json]
-         nanogpt-hy.lab.exchange.foreign [ANOTHER complete fitting foreign-config plain save-import
-                                          SIZES write-files]
+         nanogpt-hy.lab.exchange.foreign [ANOTHER check-fit complete foreign-config plain
+                                          save-import SIZES write-files]
          nanogpt-hy.lab.exchange.plain-gpt2 [plain-gpt2]
          nanogpt-hy.lab.files [read-bytes short]
          nanogpt-hy.lab.strangers [parse-object refuse])
@@ -22,10 +22,12 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
 (setv MOST-JSON   20,000,000           ; bytes
       EPSILON     1e-5                 ; in the layer norms: torch's and GPT-2's
       CONV1D      #("attn.c_attn.weight" "attn.c_proj.weight" "mlp.c_fc.weight" "mlp.c_proj.weight")
-      ACTIVATIONS {"gelu"              "gelu"           ; Hugging Face's names: ours
-                   "gelu_new"          "gelu-tanh"
+      ;; Hugging Face's names: ours. Of two names for the same, GPT-2's comes last.
+      ACTIVATIONS {"gelu"              "gelu"
                    "gelu_pytorch_tanh" "gelu-tanh"
+                   "gelu_new"          "gelu-tanh"
                    "relu"              "relu"}
+      NAMES-THERE (dfor  [theirs ours] (.items ACTIVATIONS)  ours theirs)
       FIXED       {"model_type" "gpt2"              ; where these differ, it is another model
                    "layer_norm_epsilon" EPSILON
                    "scale_attn_weights" True
@@ -50,7 +52,7 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
   {"model_type" "gpt2"  "architectures" ["GPT2LMHeadModel"]
    "vocab_size" c.vocab-size  "n_positions" c.block-size  "n_embd" c.n-embd  "n_layer" c.n-layer
    "n_head" c.n-head  "n_inner" None
-   "activation_function" (get {"gelu" "gelu"  "gelu-tanh" "gelu_new"  "relu" "relu"} c.activation)
+   "activation_function" (get NAMES-THERE c.activation)
    "resid_pdrop" c.dropout  "embd_pdrop" c.dropout  "attn_pdrop" c.dropout
    "layer_norm_epsilon" EPSILON  "tie_word_embeddings" c.tied
    "bos_token_id" end  "eos_token_id" end  "torch_dtype" "float32"
@@ -181,6 +183,6 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
                       name (if (.endswith name CONV1D) (tuple (reversed shape)) shape)))
   ;; The lm-head is looked at once it is loaded: tied or not, it has the shape of wte.
   (.setdefault shapes "lm_head.weight" (.get shapes "transformer.wte.weight" []))
-  (fitting shapes (replace c :tied (not-in "lm_head.bias" shapes)) folder)
+  (check-fit shapes (replace c :tied (not-in "lm_head.bias" shapes)) folder)
   (setv [tensors c] (complete #* (unbiased (load-huggingface found) c values) folder))
   (save-import out tensors c (or tokenizer (read-tokenizer folder)) folder))

@@ -17,8 +17,8 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
          nanogpt-hy.config [finite of-kind]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.data.tokenizers [read-tokenizer tokenizer-from tokenizer-json]
-         nanogpt-hy.lab.exchange.foreign [ANOTHER check-plain complete fitting foreign-config plain
-                                          save-import SIZES write-files]
+         nanogpt-hy.lab.exchange.foreign [ANOTHER check-fit check-plain complete foreign-config
+                                          plain save-import SIZES write-files]
          nanogpt-hy.lab.exchange.plain-gpt2 [plain-gpt2]
          nanogpt-hy.lab.files [read-bytes short]
          nanogpt-hy.lab.strangers [refuse]
@@ -182,7 +182,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
         biased  (any (gfor name tensors (.endswith name ".bias")))
         c       (foreign-config (| {"bias" biased} args {"activation" "gelu"}) path)
         [tensors c] (complete tensors c path))
-  (fitting (dfor [name t] (.items tensors) name (tuple t.shape)) c path)
+  (check-fit (dfor [name t] (.items tensors) name (tuple t.shape)) c path)
   (save-import out tensors c
                (or tokenizer (nanogpt-words ckpt path)) path
                :step (or (plain-number (.get ckpt "iter_num") int) 0)

@@ -2,12 +2,13 @@
 
 (eval-when-compile
   (require hyrule [ncut unless]))
-(import  math [ceil log sqrt]
+(import  math [ceil sqrt]
          pathlib [Path]
          torch
-         nanogpt-hy.course [draw-batch windows]
          nanogpt-hy.config [finite]
+         nanogpt-hy.course [draw-batch windows]
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.checkpoints.checkpoint [read-meta]
          nanogpt-hy.lab.data.corpus [as-corpus]
          nanogpt-hy.lab.data.counting [counting-losses]
          nanogpt-hy.lab.data.markov [floors-by-context floors-by-position]
@@ -15,8 +16,8 @@
          nanogpt-hy.lab.inside.subject [subject]
          nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.training.device [sent]
-         nanogpt-hy.lab.training.evaluation [by-line line-batches loss-floor rows-at-once
-                                             token-losses])
+         nanogpt-hy.lab.training.evaluation [by-line line-batches rows-at-once
+                                             token-losses yardsticks])
 
 (setv MOST-METRICS 500,000,000)      ; bytes of a metrics.jsonl
 
@@ -140,17 +141,14 @@
                  "the floor, or to counting pairs?")
    "run" (str folder)  "steps" (column "step")
    "train" (column "train_loss")  "val" (column "val_loss")
-   "yardsticks" (if text (yardsticks (as-corpus text tokenizer) folder) {})})
+   "yardsticks" (if text (known-yardsticks (as-corpus text tokenizer) folder) {})})
 
-(defn yardsticks [corpus folder]
-  "Corpus -> {words: nats}: what guessing and counting lose on it, and its floor, if known."
-  (setv floor (loss-floor corpus (block-size-of folder))
-        counted (counting-losses corpus))
-  (| {"guessing" (log corpus.tokenizer.vocab-size)}
-     (if (in 1 counted) {"counting pairs" (get counted 1)} {})
-     (if (is floor None) {} {"floor" floor})))
+(defn known-yardsticks [corpus folder]
+  "Corpus -> {words: nats}: what the losses of the run in FOLDER stand beside."
+  (dfor  [name loss] (.items (yardsticks corpus (block-size-of folder)))
+         :if (not (or (is loss None) (= name "floor here")))
+         name loss))
 
 (defn block-size-of [folder]
   "A run's context, by its checkpoint."
-  (import nanogpt-hy.lab.checkpoints.checkpoint [read-meta])
   (get (read-meta folder) "config" "block_size"))

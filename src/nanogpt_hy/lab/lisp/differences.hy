@@ -10,7 +10,7 @@ put in (around others, too) and to rename that make the one of the other."
          nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.lisp.finding [stage-piece]
          nanogpt-hy.lab.lisp.layout [flat in-pairs pretty PREFIXES]
-         nanogpt-hy.tracing [head-name is-atom])
+         nanogpt-hy.forms [head-name is-atom])
 
 (setv WIDTH  70       ; columns of a form; its last brackets may stand a little further out
       STYLES {"-" "strike red"  "+" "bold green"})

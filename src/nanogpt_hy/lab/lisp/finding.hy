@@ -11,11 +11,11 @@ Nothing is imported to find a piece, so this loads no torch."
          nanogpt-hy.config [nearest]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.lisp.layout [in-pairs]
-         nanogpt-hy.tracing [head-name])
+         nanogpt-hy.forms [head-name])
 
 (setv HOME  (. (Path __file__) parent parent parent)
       ;; Where a name is looked for first: the rings, from the inside outwards.
-      RINGS ["notation" "config" "errors" "tracing" "course" "ladder" "fast"
+      RINGS ["notation" "config" "errors" "forms" "tracing" "course" "ladder" "fast"
              "backprop" "kv-cache" "lab" "lessons"])
 
 ;; A definition that starts a line: what defines it, and, after decorators or a type, its name.

@@ -1,7 +1,7 @@
 "Hy forms as text, laid out in lines as one would type them."
 
 (import  hy.models [Dict Expression Keyword List Set String Tuple]
-         nanogpt-hy.tracing [head-name is-atom])
+         nanogpt-hy.forms [head-name is-atom])
 
 (setv BODY-AFTER {"defn" 2  "defclass" 2  "deflayer" 2  "defmacro" 2  "fn" 1  "with" 1  "for" 1
                   "when" 1  "while" 1  "let" 1  "do" 0  "try" 0  "except" 1  "eval-when-compile" 0})

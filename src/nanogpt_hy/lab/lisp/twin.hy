@@ -12,7 +12,7 @@ Nothing is imported for it but the macros, hyrule's among them, so this loads no
          nanogpt-hy.lab.lisp.finding [defined-name find-piece methods module-name]
          nanogpt-hy.lab.lisp.layout [pretty]
          nanogpt-hy.lab.lisp.tidy-python [tidied with-hy]
-         nanogpt-hy.tracing [expanded head-name])
+         nanogpt-hy.forms [expanded head-name])
 
 ;; What has to be known about a file before a part of it can be compiled.
 (setv MACROS (re.compile r"^\((eval-when-compile|eval-and-compile|require|defmacro)\s"

@@ -27,7 +27,7 @@
                              :edgecolor colour :linewidth (+ 0.5 (* 2 p)) :zorder 1))
     (.add-patch axes (FancyArrowPatch start end :connectionstyle "arc3,rad=0.16" #** style))))
 
-(defn draw-states [axes states alphabet title]
+(defn draw-states [axes states title]
   "States on a circle, the more frequent the larger; an arrow for each token that may come."
   (setv order (if (> (len states) FEW-NODES)
                 (lfor  [i s] (enumerate states)  :if (>= (get s "stationary") RARE)  i)
@@ -63,9 +63,9 @@
         alphabet (get data "alphabet")
         grid (.subplots figure 1 (if both 2 1) :squeeze False))
   (when both
-    (draw-states (get grid 0 0) (get data "states") alphabet
+    (draw-states (get grid 0 0) (get data "states")
                  f"{(len (get data "states"))} contexts"))
-  (draw-states (get grid 0 -1) (get data "merged") alphabet
+  (draw-states (get grid 0 -1) (get data "merged")
                f"{(len (get data "merged"))} states, merged where they behave alike")
   (for [[t label] (enumerate (cut alphabet (len COLOURS)))]
     (.plot (get grid 0 -1) [] [] :color (get COLOURS t) :label (plain label)))

@@ -15,8 +15,7 @@ setting of a user's own session is changed."
 ;; on white.
 (setv COLOURS ["#0072B2" "#D55E00" "#009E73" "#CC79A7" "#E69F00" "#56B4E9"]
       INK   "#222222"
-      FAINT "#8A8A8A"                   ; for what stands behind the data: floors, yardsticks
-      MAP   "cividis")                  ; for numbers as colours: evenly brighter, for all eyes too
+      FAINT "#8A8A8A")                  ; for what stands behind the data: floors, yardsticks
 
 ;; Sizes are in points: read at four fifths of the size, the smallest letters still have 8.
 (setv STYLE
@@ -26,7 +25,7 @@ setting of a user's own session is changed."
    "axes.spines.top" False  "axes.spines.right" False  "axes.linewidth" 0.8
    "axes.edgecolor" FAINT  "axes.labelcolor" INK  "text.color" INK
    "xtick.color" FAINT  "ytick.color" FAINT  "xtick.labelcolor" INK  "ytick.labelcolor" INK
-   "lines.linewidth" 1.6  "lines.markersize" 5  "legend.frameon" False  "image.cmap" MAP
+   "lines.linewidth" 1.6  "lines.markersize" 5  "legend.frameon" False
    "savefig.dpi" 160
    ;; An SVG keeps its letters as text, and the same data give the same file.
    "svg.fonttype" "none"  "svg.hashsalt" "nanogpt-hy"})

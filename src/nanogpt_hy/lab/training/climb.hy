@@ -7,27 +7,23 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 (eval-when-compile
   (require hyrule [unless]))
 (import  dataclasses [asdict dataclass replace]
-         hashlib
          json
-         os
          pathlib [Path]
          sys
          rich.progress [BarColumn Progress TextColumn TimeRemainingColumn]
          nanogpt-hy.config [check-keys configs finite preset]
-         nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.fast [parameters-count]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.console [clock console plain-console]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
-         nanogpt-hy.lab.files [check-pictures read-rows]
-         nanogpt-hy.lab.training.comparison [draw-comparison print-comparison summary]
+         nanogpt-hy.lab.files [append-row check-pictures json-hash make-folder read-rows]
+         nanogpt-hy.lab.training.comparison [comparison draw-comparison print-comparison]
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
          nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES name-of polite-stop
                                           read-settings RUNS]
          nanogpt-hy.lab.training.trainer [at-work Run steps]
-         nanogpt-hy.ladder [find-stage STAGES])
+         nanogpt-hy.ladder [find-stage parameters-count STAGES])
 
 (setv RUNGS      (lfor  name STAGES  :if (!= name "fast")  name)   ; fast is no step of the lecture
-      DROPPING   ["dropout" "gpt" "fast"]                          ; the stages with dropout in them
       ;; The lecture's slip is not for comparing stages, gpt's first weights are what it adds, and
       ;; to compile a small model takes longer than to train it.
       OWN        {"scale" "head-size"  "init" "auto"  "compile" "off"}
@@ -79,14 +75,14 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   (lfor  stage stages
          seed (range train.seed (+ train.seed seeds))
          (Rung stage
-               (replace config :dropout (if (in stage DROPPING) dropout 0.0))
+               (replace config :dropout (if (. (find-stage stage) drops) dropout 0.0))
                (replace train :seed seed))))
 
 (defn rung-key [rung corpus]
   "-> text: the same for the same work, another one for any other."
   (setv work [rung.stage (asdict rung.config) (asdict rung.train) corpus.sha256
               (.state corpus.tokenizer)])
-  (.hexdigest (hashlib.sha256 (.encode (json.dumps work :sort-keys True)))))
+  (json-hash work))
 
 ;;; What is done already
 
@@ -101,21 +97,6 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
   "results.jsonl -> {key: row}; what is not whole there, as after a power cut, is left out."
   (dfor  row (if (.exists path) (read-rows path) [])  :if (is-result row)
          (get row "key") row))
-
-(defn keep-result [path row]
-  "Append ROW to results.jsonl, so that it outlives whatever happens next."
-  (try
-    (.mkdir path.parent :parents True :exist-ok True)
-    (with [file (open path "ab+")]
-      ;; Half a line may be there, from a climb that was killed.
-      (when (and (.tell file) (!= (do (.seek file -1 os.SEEK-END) (.read file 1)) b"\n"))
-        (.write file b"\n"))
-      (.write file (.encode (+ (json.dumps row) "\n") "utf-8"))
-      (.flush file)
-      (os.fsync (.fileno file)))
-    (except [e OSError]
-      (raise (WorkError (+ f"{path} cannot be written ({e.strerror}): "
-                           "choose a folder for the results with --out"))))))
 
 ;;; The work
 
@@ -152,6 +133,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
         todo (lfor  [rung key] (zip all keys)  :if (not-in key results)  rung)
         out (console))
   (announce out all todo corpus path)
+  (make-folder path.parent)
   (with [bar (Progress (TextColumn "{task.description:<24}") (BarColumn) (TimeRemainingColumn)
                        :console out :transient True :disable (not out.is-terminal))]
     (setv task (.add-task bar "" :total (sum (gfor  rung todo  rung.train.max-iters)))
@@ -161,7 +143,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
       (defn told [run]
         (.update bar task :completed (+ done run.step) :description name))
       (setv row (climbed rung corpus :told told))
-      (keep-result path row)
+      (append-row path row)
       (setv (get results (get row "key")) row
             done (+ done rung.train.max-iters))
       (.print out f"{name :<24}  loss {(get row "loss") :.4f}  {(clock (get row "seconds"))}")))
@@ -204,7 +186,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
       (setv by (if stop.args (get stop.args 0) "SIGINT"))
       (.print (console) f"stopped by {by}: what is done is in {path}, the same command goes on")
       (return (get EXIT-CODES by))))
-  (setv found (summary corpus all results))
+  (setv found (comparison corpus all results))
   (if as-json
     (print (json.dumps found :indent 2))
     (print-comparison found (plain-console :width (if (.isatty sys.stdout) None 80))))

@@ -26,7 +26,7 @@
     (setv before loss))
   out)
 
-(defn yardsticks [corpus block-size]
+(defn counts-and-floors [corpus block-size]
   "-> losses of counting models and exact floors: what the stages can be measured against."
   (setv lowest (loss-floor corpus block-size))
   {"counting" (lfor  [order loss] (.items (counting-losses corpus))  {"order" order  "loss" loss})
@@ -37,7 +37,7 @@
                  [{"tokens" None  "loss" lowest}]))
    "chain" (floor-here corpus block-size)})
 
-(defn summary [corpus all results]
+(defn comparison [corpus all results]
   "-> JSON: the whole comparison."
   (setv [rung #* _] all)
   (| {"text" corpus.path  "sha256" corpus.sha256
@@ -46,7 +46,7 @@
       "config" (dfor  [k v] (.items (asdict rung.config))  :if (!= k "dropout")  k v)
       "train" (dfor  [k v] (.items (asdict rung.train))  :if (!= k "seed")  k v)
       "dropout" (dfor  r all  r.stage r.config.dropout)}
-     (yardsticks corpus rung.config.block-size)
+     (counts-and-floors corpus rung.config.block-size)
      {"stages" (compared results)}))
 
 ;;; As a table and as a picture
@@ -67,7 +67,7 @@
   (if (is value None) "" (format value form)))
 
 (defn comparison-table [found]
-  "summary -> rich Table: yardsticks above, then the stages."
+  "comparison -> rich Table: yardsticks above, then the stages."
   (setv table (Table :box None :padding #(0 2 0 0) :pad-edge False))
   (.add-column table "stage" :no-wrap True)
   (.add-column table "what it adds" :ratio 1)
@@ -100,8 +100,8 @@
                    "; floor: exact, the mean over all texts of the chain" ""))))
 
 (defn measured-by [found]
-  "summary -> [loss name] of the lines in the picture: floors, or counting models where no floor is
-  known; none that stands far from all dots."
+  "comparison -> [loss name] of the lines in the picture: floors, or counting models where no floor
+  is known; none that stands far from all dots."
   (setv worst (max (gfor  row (get found "stages")  loss (get row "losses")  loss))
         floors (+ (lfor  row (get found "floors")
                          [(get row "loss") f"sees {(seen-words (get row "tokens"))}"])
@@ -127,7 +127,7 @@
            :rotation 45 :rotation-mode "anchor" :va "center")))
 
 (defn draw-comparison [found]
-  "summary -> Figure: a dot for each seed, a line for each floor or counting model."
+  "comparison -> Figure: a dot for each seed, a line for each floor or counting model."
   (import nanogpt-hy.lab.pictures.plots [COLOURS new-figure])
   (setv stages (get found "stages")
         lines (measured-by found)

@@ -8,8 +8,8 @@
 
 (setv NARROW 64)       ; up to so many channels a second thread only costs time
 
-;; What CUDA's products need to give the same bits always. Older torch looks for it only once, at the
-;; first of them.
+;; What CUDA's products need to give the same bits always. Older torch looks for it only once, at
+;; the first of them.
 (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")
 
 (defn threads-for [config]

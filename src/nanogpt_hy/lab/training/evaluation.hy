@@ -3,19 +3,20 @@
 (eval-when-compile
   (require hyrule [ncut unless]))
 (import  itertools [islice]
-         math [ceil sqrt]
+         math [ceil log sqrt]
          torch
          torch.nn.functional :as F
          nanogpt-hy.course [draw-batch windows]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.chain-files [fits text-loss]
+         nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.data.markov [floor window-floor]
          nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.training.device [sent]
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.processes [total])
 
-(setv AT-ONCE 16,384)       ; tokens in a batch that only asks, about
+(setv AT-ONCE 16,384)       ; tokens in a batch of an evaluation, about
 
 (defn rows-at-once [T]
   "How many rows of T tokens make a batch: at least one."
@@ -82,6 +83,14 @@
           f"{corpus.path} is damaged: its text is none of its chain's: prepare it again")))
       (setv total (+ total (* (len ids) (text-loss corpus.chain text)))))
     (/ total (len corpus.val))))
+
+(defn yardsticks [corpus block-size * [drawn False]]
+  "-> {words: nats per token}: what guessing and counting pairs lose on the validation part, and the
+  floors, None where they are not known. DRAWN: judged by random windows."
+  {"guessing"       (log corpus.tokenizer.vocab-size)
+   "counting pairs" (counting-loss corpus 1)
+   "floor"          (loss-floor corpus block-size :drawn drawn)
+   "floor here"     (when (not drawn) (floor-here corpus block-size))})
 
 (defn finest [device]
   "The dtype to add up in: an Apple GPU has no float64."

@@ -5,29 +5,28 @@
          nanogpt-hy.lab.console [clock console]
          nanogpt-hy.lab.data.counting [COUNTED]
          nanogpt-hy.lab.training.device [threads-for]
-         nanogpt-hy.lab.training.evaluation [by-line]
+         nanogpt-hy.lab.training.evaluation [by-line yardsticks]
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.profile [lines-of]
-         nanogpt-hy.lab.training.session [parameters yardsticks]
          nanogpt-hy.lab.training.summary [tokens-per-second]
-         nanogpt-hy.lab.training.trainer [eval-iters tokens-a-step])
-
-;; The stages that all of the sizes shape; those before have no layers, or no heads.
-(setv SHAPED ["blocks" "residual" "layer-norm" "dropout" "gpt" "fast"])
+         nanogpt-hy.lab.training.trainer [eval-iters tokens-a-step]
+         nanogpt-hy.ladder [find-stage parameters-count])
 
 (defn facts [run why-preset]
   "-> pairs of text: what RUN is about to do."
   (setv corpus run.corpus  c run.config
-        marks (yardsticks run)
+        drawn (!= (eval-iters run) "all")
+        marks (yardsticks corpus c.block-size :drawn drawn)
         evaluated (cond
-          (!= (eval-iters run) "all") f"{(eval-iters run)} random batches of each part"
+          drawn f"{(eval-iters run)} random batches of each part"
           (by-line corpus c.block-size) "the whole validation part, line by line"
           True "the whole validation part"))
   (+ [["text" (+ f"{corpus.path}: {corpus.characters :,} characters, "
                  f"{corpus.tokenizer.vocab-size :,} distinct tokens; "
                  f"{(len corpus.train) :,} to learn from, {(len corpus.val) :,} to judge by")]
-      ["model" (+ f"stage {run.stage}: {(parameters run) :,} parameters, context {c.block-size}"
-                 (if (in run.stage SHAPED)
+      ["model" (+ f"stage {run.stage}: {(parameters-count run.model) :,} parameters, "
+                  f"context {c.block-size}"
+                 (if (. (find-stage run.stage) layered)
                    f", {c.n-layer} layers, {c.n-head} heads, {c.n-embd} channels" ""))]
       ["preset" why-preset]
       ["training" (+ f"{run.train.max-iters :,} steps of {(tokens-a-step run) :,} tokens; every "
@@ -38,7 +37,7 @@
       #* (processes run)
       ["guessing" (+ f"loses {(get marks "guessing") :.4f} nats per token, "
                      f"ln {corpus.tokenizer.vocab-size}")]
-      ["counting" (+ f"pairs of tokens loses {(get marks "bigram counts") :.4f}"
+      ["counting" (+ f"pairs of tokens loses {(get marks "counting pairs") :.4f}"
                      (if (> (len corpus.train) COUNTED)
                        f", counted in the first {COUNTED :,}" ""))]]
      (if (is (get marks "floor") None)

@@ -7,9 +7,10 @@
   (require hyrule [unless]))
 (import  dataclasses [asdict]
          json
-         nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.checkpoints.checkpoint [load-weights save-checkpoint]
-         nanogpt-hy.lab.files [read-rows]
+         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.checkpoints.checkpoint [as-model-part load-weights model-part
+                                                save-checkpoint]
+         nanogpt-hy.lab.files [append-row read-rows]
          nanogpt-hy.lab.training.parallel [gathered parts-of]
          nanogpt-hy.lab.training.randomness [seeded-state]
          nanogpt-hy.lab.training.trainer [look own-dropout Run])
@@ -21,7 +22,7 @@
   (setv generators (dfor  [name g] (.items run.generators)  :if g  name (.get-state g))
         ahead (or run.ahead []))
   (| (gathered run.group
-       (| (dfor  [name w] (.items (.state-dict run.model))  f"model.{name}" w)
+       (| (as-model-part (.state-dict run.model))
           (dfor  [name m] (.items (.moments run.optimizer))  f"optimizer.{name}" m)))
      (dfor  [name s] (.items generators)  f"generator.{name}" s)
      (dfor  [name s] (.items run.default-state)  f"generator.default.{name}" s)
@@ -54,7 +55,7 @@
     (save-checkpoint (/ run.folder f"{name}.safetensors")
                      (if (= name "last")
                        tensors
-                       (dfor  [key t] (.items tensors)  :if (.startswith key "model.")  key t))
+                       (as-model-part (model-part tensors)))
                      (run-meta run))))
 
 (defn restore [run tensors step progress]
@@ -98,12 +99,6 @@
   "Append ROW to the run's metrics.jsonl, and let others know."
   (unless run.group.leads
     (return))
-  (setv path (/ run.folder "metrics.jsonl"))
-  (try
-    (with [file (open path "a" :encoding "utf-8")]
-      (.write file (+ (json.dumps row) "\n")))
-    (except [e OSError]
-      (raise (WorkError (+ f"cannot write {path} ({e.strerror}): "
-                           "free some space, or use a folder that you may write to")))))
+  (append-row (/ run.folder "metrics.jsonl") row)
   (for [hear run.listeners]
     (hear row)))

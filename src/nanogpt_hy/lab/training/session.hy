@@ -4,7 +4,6 @@
   (require hyrule [unless]))
 (import  contextlib [contextmanager]
          dataclasses [asdict replace]
-         math [log]
          pathlib [Path]
          re
          signal
@@ -12,19 +11,16 @@
          tomlkit
          nanogpt-hy.config [configs check-keys FIELDS option-name preset]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.fast [parameters-count]
-         nanogpt-hy.lab.checkpoints.checkpoint [load-weights]
+         nanogpt-hy.lab.checkpoints.checkpoint [as-model-part load-weights]
          nanogpt-hy.lab.checkpoints.trained [open-model Trained]
          nanogpt-hy.lab.data.corpus [as-corpus]
-         nanogpt-hy.lab.data.counting [counting-loss]
          nanogpt-hy.lab.files [read-toml short write-atomic]
-         nanogpt-hy.lab.training.evaluation [floor-here loss-floor]
          nanogpt-hy.lab.training.launch [ALONE here]
          nanogpt-hy.lab.training.parallel [own-device parts-of]
          nanogpt-hy.lab.training.saving [log-metrics save]
          nanogpt-hy.lab.training.summary [summary]
-         nanogpt-hy.lab.training.trainer [check-finite eval-iters evaluate Run steps]
-         nanogpt-hy.ladder [find-stage])
+         nanogpt-hy.lab.training.trainer [check-finite evaluate Run steps]
+         nanogpt-hy.ladder [find-stage parameters-count])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
       RUNS          "runs"
@@ -116,7 +112,7 @@
     (claim-folder run.folder)
     (write-config run))
   (log-metrics run {"event" "start"  "stage" run.stage  "text" run.corpus.path
-                    "sha256" run.corpus.sha256  "parameters" (parameters run)})
+                    "sha256" run.corpus.sha256  "parameters" (parameters-count run.model)})
   run)
 
 ;; From trained weights on
@@ -136,24 +132,8 @@
   (setv [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) asked)
         config (replace trained.config :dropout (.get asked "dropout" config.dropout))
         run (Run corpus config train :stage stage :folder folder))
-  (setv weights (dfor  [k t] (.items (.state-dict trained.model))  f"model.{k}" t))
-  (load-weights run.model (parts-of weights run.model))
+  (load-weights run.model (parts-of (as-model-part (.state-dict trained.model)) run.model))
   run)
-
-;; What it is about to do
-
-(defn parameters [run]
-  "How many numbers the model of RUN learns."
-  (parameters-count run.model))
-
-(defn yardsticks [run]
-  "-> dict of losses, in nats per token: of guessing, of counting pairs, and the floors, if known."
-  (setv corpus run.corpus
-        drawn (!= (eval-iters run) "all"))
-  {"guessing" (log corpus.tokenizer.vocab-size)
-   "bigram counts" (counting-loss corpus 1)
-   "floor" (loss-floor corpus run.config.block-size :drawn drawn)
-   "floor here" (when (not drawn) (floor-here corpus run.config.block-size))})
 
 ;; The whole of it
 

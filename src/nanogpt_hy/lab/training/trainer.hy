@@ -189,7 +189,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 (defn steps [run count * [told None]]
   "Train COUNT steps, fewer if the run is told to stop; -> the last loss. TOLD is called with the
   run a few times a second."
-  (setv started (perf-counter)  spoken started)
+  (setv started (perf-counter))
   (with [_ (at-work run)
          _ (if run.workers (with-threads run.workers.threads-each) (nullcontext))]
     (for [_ (range count)]
@@ -200,8 +200,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
         (look run)
         (setv run.warm [run.tokens (+ run.seconds (- (perf-counter) started))]))
       (setv now (perf-counter))
-      (when (.due run.pauses run (- now spoken))
-        (setv run.seconds (+ run.seconds (- now started))  started now  spoken now)
+      (when (.due run.pauses run (- now started))
+        (setv run.seconds (+ run.seconds (- now started))  started now)
         (look run)
         (when told
           (told run)))))

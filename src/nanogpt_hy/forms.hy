@@ -1,0 +1,54 @@
+"Forms of Hy, looked at from outside: what stands in front, whether it is Hy's own, what its macros
+make of it."
+
+(import  builtins
+         re
+         hy.macros [macroexpand]
+         hy.models [Dict Expression List Set Symbol Tuple])
+
+;; Hy's own forms that evaluate everything in them.
+(setv OPERATORS (.split "+ - * / // % ** @ << >> & | ^ bnot not = != < <= > >= is is-not in not-in
+                         get cut"))
+;; What becomes a statement of Python, and may fail.
+(setv STATEMENTS (.split "with let try match for while raise assert del import defn defclass pys"))
+
+(defn head-name [form]
+  "form -> text: the NAME in front of (NAME ...), or nothing."
+  (if (and (isinstance form Expression) form (isinstance (get form 0) Symbol))
+      (str (get form 0))
+      ""))
+
+(defn is-core [form]
+  "Whether FORM is one of Hy's own special forms or operators."
+  (setv name (head-name form))
+  (and (!= name "") (in (hy.mangle name) builtins._hy_macros)))
+
+(defn is-operator [form]
+  (in (head-name form) OPERATORS))
+
+(defn is-statement [form]
+  "Whether FORM is a statement in Python, whatever stands in it."
+  (setv head (head-name form))
+  (or (in head STATEMENTS) (and (= head "do") (> (len form) 2))))
+
+(defn is-atom [form]
+  "Whether FORM is seen well enough in what it stands in: names, numbers, x.shape, 'quoted."
+  (setv head (head-name form))
+  (or (not (isinstance form #(Expression List Tuple Dict Set)))
+      (not form)
+      (in head ["quote" "quasiquote"])
+      (and (= head ".") (all (gfor  part form  (isinstance part Symbol))))))
+
+(defn expanded [form compiler]
+  "form -> form: macros in front expanded, until there is a call or one of Hy's own forms."
+  (while (and (isinstance form Expression) form (not (is-core form)))
+    (setv once (macroexpand form compiler.module compiler :once True :result-ok False))
+    (when (is once form)
+      (break))
+    (setv form once))
+  form)
+
+(defn source-text [form]
+  "form -> its text in one line. Names made up by macros lose what made them unique."
+  (setv text (.join " " (.split (.removeprefix (hy.repr form) "'"))))
+  (re.sub r"_hy_gensym_(\w+?)_\d+" r"\1" text))
