@@ -11,7 +11,7 @@
 (defn [st.composite] weights [draw n]
   "n probabilities, zeros among them."
   (setv parts (draw (.filter (st.lists (st.integers 0 4) :min-size n :max-size n) any)))
-  (lfor p parts (/ p (sum parts))))
+  (lfor  p parts  (/ p (sum parts))))
 
 (defn [st.composite] chains [draw [longest 6]]
   (setv letters (st.characters :exclude-characters "\n" :exclude-categories ["Cs"])
@@ -19,7 +19,7 @@
         n       (len chars))
   (Chain (.join "" chars)
          (draw (weights n))
-         (lfor _ chars (draw (weights n)))
+         (lfor  _ chars  (draw (weights n)))
          (draw (st.integers 1 longest))))
 
 (defn ids-of [text]
@@ -31,5 +31,5 @@
 
 (defn refused [#* words]
   "A context that wants a RequestError of one line with these words in it."
-  (pytest.raises RequestError :match (+ "^" (.join "" (gfor w words f"(?=.*{(re.escape w)})"))
+  (pytest.raises RequestError :match (+ "^" (.join "" (gfor  w words  f"(?=.*{(re.escape w)})"))
                                         "[^\n]*$")))

@@ -21,7 +21,7 @@
 
 (defn tensors-of [model]
   "What a run would save of MODEL: three kinds of tensors under three prefixes."
-  {#** (dfor [name t] (.items (.state-dict model)) (+ "model." name) t)
+  {#** (dfor  [name t] (.items (.state-dict model))  (+ "model." name) t)
    "optimizer.0.step"       (torch.tensor 7.0)
    "optimizer.0.exp_avg"    (torch.randn 3 2)
    "generator.batches"      (.get-state (.manual-seed (torch.Generator) 5))})
@@ -36,7 +36,7 @@
 (defn same [a b]
   "Whether two dicts of tensors are equal, bit for bit."
   (and (= (set a) (set b))
-       (all (gfor name a (and (is (. (get a name) dtype) (. (get b name) dtype))
+       (all (gfor  name a  (and (is (. (get a name) dtype) (. (get b name) dtype))
                               (torch.equal (get a name) (get b name)))))))
 
 (defn refusal [f #* args #** kw]
@@ -70,7 +70,7 @@
 
 (defn together [path head meta data [honest True]]
   (when honest
-    (setv entries (dfor [name e] (.items head)
+    (setv entries (dfor  [name e] (.items head)
                         :if (and (!= name "__metadata__") (isinstance e dict) (in "shape" e))
                         name [(get e "dtype") (get e "shape")])
           meta    {#** meta  "digest" (digest meta entries)}))

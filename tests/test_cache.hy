@@ -17,7 +17,7 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.kv-cache [block KVCache linear memory-for]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.explaining [explain]
-         nanogpt-hy.lab.filters [next-probabilities]
+         nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.sampler [asker batches draw dropped sample-generator sample-texts
                                  SEPARATOR Settings steps tokens]
@@ -401,7 +401,7 @@ it, one sample at a time or many; and what --window half shows the model."
       test-drawn-as-torch-draws [seed B V top-k]
   "The tokens of torch.multinomial, also where most probabilities are 0."
   (setv logits        (torch.randn B V :generator (.manual-seed (torch.Generator) seed))
-        probabilities (next-probabilities logits :top-k top-k)
+        probabilities (filtered-probabilities logits :top-k top-k)
         [ours torchs] (lfor  _ (range 2)  (sample-generator seed 0)))
   (for [_ (range 20)]
     (assert (torch.equal (draw probabilities ours)

@@ -26,7 +26,7 @@
 (defn test-characters-that-toml-escapes [tmp-path]
   (setv chars "\"\\\t\r\x00\x7f\x85\u2028é猫🐈"
         n     (len chars)
-        even  (lfor _ chars (/ 1 n))
+        even  (lfor  _ chars  (/ 1 n))
         chain (Chain chars even (* [even] n) 7)
         text  (draw-lines chain 400 :seed 1))
   (write-data (/ tmp-path "t.txt") chain 400 :seed 1)
@@ -40,7 +40,7 @@
   (assert (= (write-data (str path) chain 50 :seed 9) #(path (/ tmp-path "x.toml"))))
   (assert (= (.read-text path) (draw-lines chain 50 :seed 9)))
   (assert (= (chain-beside path [(.read-text path)]) chain))
-  (assert (= (sorted (gfor f (.iterdir tmp-path) f.name)) ["x.toml" "x.txt"]))
+  (assert (= (sorted (gfor  f (.iterdir tmp-path)  f.name)) ["x.toml" "x.txt"]))
   (with [_ (refused "x.txt is there already")]
     (write-data path chain 50 :seed 9))
   (.unlink path)

@@ -16,16 +16,16 @@
 (defn [pytest.fixture] ckpt [tmp-path]
   (saved tmp-path))
 
-;; What is saved comes back
+;;; What is saved comes back
 
 (defn test-round-trip [ckpt]
   (setv [tensors meta] (load-checkpoint ckpt))
   (assert (same tensors TENSORS))
-  (assert (= META (dfor key META key (get meta key))))
+  (assert (= META (dfor  key META  key (get meta key))))
   (assert (= 1 (get meta "format")))
   (assert (= meta (read-meta ckpt)))
   (assert (same tensors (safetensors.torch.load-file ckpt)))
-  (assert (= (header ckpt) (dfor [name t] (.items TENSORS)
+  (assert (= (header ckpt) (dfor  [name t] (.items TENSORS)
                                  name #((if (in "generator" name) "U8" "F32") (tuple t.shape))))))
 
 (defn test-same-content-same-bytes [tmp-path ckpt]
@@ -66,7 +66,7 @@
       (saved tmp-path TENSORS {#** META #** bad})))
   (assert (= [] (list (.iterdir tmp-path)))))
 
-;; Where checkpoints are
+;;; Where checkpoints are
 
 (defn test-a-run-folder-means-its-best-else-its-last [tmp-path]
   (assert (in "holds no best.safetensors" (refusals tmp-path)))
@@ -94,15 +94,15 @@
   (os.utime (/ tmp-path "old" "last.safetensors") #(2000 2000))
   (assert (= (newest-checkpoint (str tmp-path)) (/ tmp-path "old" "best.safetensors"))))
 
-;; Weights into models
+;;; Weights into models
 
 (defn test-restore-model [ckpt]
   (setv [tensors _] (load-checkpoint ckpt)
         model       (restore-model make tensors))
-  (assert (same (.state-dict model) (dfor [name t] (.items TENSORS)
+  (assert (same (.state-dict model) (dfor  [name t] (.items TENSORS)
                                           :if (.startswith name "model.")
                                           (cut name 6 None) t)))
-  (assert (all (gfor p (.parameters model) p.requires-grad))))
+  (assert (all (gfor  p (.parameters model)  p.requires-grad))))
 
 (defn test-restore-model-builds-nothing-large-that-does-not-fit [ckpt]
   (setv [tensors _] (load-checkpoint ckpt)
@@ -143,7 +143,8 @@
 (defn test-check-shapes-names-three-and-counts-the-rest []
   (check-shapes {"a" #(1 2)} {"a" [1 2]})
   (check-shapes {} {})
-  (setv text (refusal check-shapes (dfor i (range 6) f"w{i}" #(2)) {"w0" #(2)  "w1" #(3)  "x" #()}))
+  (setv text (refusal check-shapes (dfor  i (range 6)  f"w{i}" #(2))
+                                   {"w0" #(2)  "w1" #(3)  "x" #()}))
   (assert (in "'w2' is missing; 'w3' is missing; 'w4' is missing; and 3 more" text)))
 
 (defn test-a-tampered-shape-that-fits-its-bytes [ckpt]
@@ -152,11 +153,11 @@
   (assert (in "'1.weight' has the shape [2, 3] instead of [3, 2]"
               (refusal load-weights (make) tensors))))
 
-;; Killed at any moment
+;;; Killed at any moment
 
 (defn filled [step]
   "Tensors that say their step, each too small for torch to start threads: those outlive no fork."
-  (dfor i (range 30) f"model.{i}" (torch.full #(100 100) (float step))))
+  (dfor  i (range 30)  f"model.{i}" (torch.full #(100 100) (float step))))
 
 (defn save-for-ever [path]
   "Save checkpoint after checkpoint, each one filled with the number of its step."

@@ -10,10 +10,10 @@
 
 (defn counted [train ids V order smoothing]
   "The same loss in plain loops."
-  (setv known (lfor i (range (- (len train) order)) (tuple (cut train i (+ i order 1))))
-        runs  (lfor i (range (- (len ids) order)) (tuple (cut ids i (+ i order 1)))))
-  (/ (sum (gfor run runs
-                :setv context (lfor r known :if (= (cut r -1) (cut run -1)) r)
+  (setv known (lfor  i (range (- (len train) order)) (tuple (cut train i (+ i order 1))))
+        runs  (lfor  i (range (- (len ids) order)) (tuple (cut ids i (+ i order 1)))))
+  (/ (sum (gfor  run runs
+                :setv context (lfor  r known :if (= (cut r -1) (cut run -1)) r)
                 (log (/ (+ (len context) (* smoothing V)) (+ (.count known run) smoothing)))))
      (len runs)))
 

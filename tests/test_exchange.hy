@@ -42,7 +42,7 @@ and nothing in them runs."
         model (shaken (build-model stage c))
         path  (/ folder "best.safetensors"))
   (.mkdir folder :parents True :exist-ok True)
-  (save-checkpoint path (dfor [name t] (.items (.state-dict model)) f"model.{name}" t)
+  (save-checkpoint path (dfor  [name t] (.items (.state-dict model))  f"model.{name}" t)
                    {"stage" stage  "config" (asdict c)  "tokenizer" (.state tokenizer)
                     "step" 70  "losses" {"best" 1.25}})
   path)
@@ -112,7 +112,7 @@ and nothing in them runs."
   (setv ours  (open-model (saved (/ tmp-path "run") :stage stage #** changes))
         out   (/ tmp-path "out")
         notes (export-checkpoint ours.path "huggingface" out))
-  (assert (all (gfor note notes (not-in "\n" note))))
+  (assert (all (gfor  note notes  (not-in "\n" note))))
   (gpt2-agrees ours out)
   (setv back (open-model (import-checkpoint out (/ tmp-path "back"))))
   (same-model ours back)
@@ -151,7 +151,7 @@ and nothing in them runs."
   (setv model (get (json.loads BPE.json) "model"))
   (.write-text (/ folder "vocab.json") (json.dumps {#** (get model "vocab")  "<|endoftext|>" END}))
   (.write-text (/ folder "merges.txt") :encoding "utf-8"
-    (.join "\n" ["#version: 0.2" #* (gfor [a b] (get model "merges") f"{a} {b}") ""])))
+    (.join "\n" ["#version: 0.2" #* (gfor  [a b] (get model "merges") f"{a} {b}") ""])))
 
 (defn new-file [folder]
   "tokenizer.json, as transformers writes it for GPT-2."
@@ -195,7 +195,7 @@ and nothing in them runs."
              (if (= (.get settings "activation_function") "gelu") "gelu" "gelu-tanh")))
   (setv notes (export-checkpoint path "huggingface" (/ tmp-path "out")))
   (gpt2-agrees ours (/ tmp-path "out"))
-  (assert (all (gfor note notes (.startswith note "wrote "))))
+  (assert (all (gfor  note notes  (.startswith note "wrote "))))
   (assert (= END (. (AutoTokenizer.from-pretrained (/ tmp-path "out")) eos-token-id))))
 
 (defn rewrite [folder change]
@@ -205,7 +205,7 @@ and nothing in them runs."
 
 (defn without-prefix [tensors]
   "As on the hub: no prefix, and the causal masks with them."
-  (| (dfor [name t] (.items tensors) (.removeprefix name "transformer.") t)
+  (| (dfor  [name t] (.items tensors)  (.removeprefix name "transformer.") t)
      {"h.0.attn.bias" (.view (.tril (torch.ones 16 16)) 1 1 16 16)
       "h.0.attn.masked_bias" (torch.tensor -1e4)}))
 
@@ -214,7 +214,7 @@ and nothing in them runs."
   (| tensors {"lm_head.weight" (.clone (get tensors "transformer.wte.weight"))}))
 
 (defn in-halves [tensors]
-  (dfor [name t] (.items tensors) name (.bfloat16 t)))
+  (dfor  [name t] (.items tensors)  name (.bfloat16 t)))
 
 (defn [(pytest.mark.parametrize "change" [without-prefix with-head])]
     test-other-ways-to-write-it [tmp-path change]
@@ -279,7 +279,7 @@ and nothing in them runs."
   (assert (not (.exists (/ tmp-path "run")))))
 
 (defn without [name]
-  (fn [tensors] (dfor [n t] (.items tensors)  :if (!= n name)  n t)))
+  (fn [tensors] (dfor  [n t] (.items tensors)  :if (!= n name)  n t)))
 
 (defn replaced [name make]
   (fn [tensors] (| tensors {name (make (get tensors name))})))
@@ -352,8 +352,8 @@ and nothing in them runs."
   (assert (= (get ckpt "config" "dataset") "../out"))
   (assert (= (get ckpt "model" "lm_head.weight" #(0 0))
              (get ckpt "model" "transformer.wte.weight" #(0 0))))
-  (assert (= (lfor c TEXT (get meta "stoi" c)) (.encode WORDS TEXT)))
-  (assert (= (.join "" (gfor id (.encode WORDS TEXT) (get meta "itos" id))) TEXT))
+  (assert (= (lfor  c TEXT  (get meta "stoi" c)) (.encode WORDS TEXT)))
+  (assert (= (.join "" (gfor  id (.encode WORDS TEXT)  (get meta "itos" id))) TEXT))
   (assert (= (get meta "vocab_size") WORDS.vocab-size)))
 
 (defn [(pytest.mark.parametrize "changes" [{"stage" "gpt"} {"activation" "relu"} {"tied" False}])]
@@ -365,7 +365,7 @@ and nothing in them runs."
 (defn compiled [ckpt]
   "As torch.compile names the weights, with the causal masks that older versions keep."
   (setv (get ckpt "model")
-        (| (dfor [name t] (.items (get ckpt "model")) f"_orig_mod.{name}" t)
+        (| (dfor  [name t] (.items (get ckpt "model")) f"_orig_mod.{name}" t)
            {"_orig_mod.transformer.h.0.attn.bias" (.view (.tril (torch.ones 16 16)) 1 1 16 16)})))
 
 (defn older [ckpt]

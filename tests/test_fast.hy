@@ -92,7 +92,7 @@ forms, torch's own among them."
   (setv C c.n-embd
         linear (fn [n m] (. (nn.Linear n m :bias False) weight))
         tables [(. (nn.Embedding c.vocab-size C) weight) (. (nn.Embedding c.block-size C) weight)]
-        blocks (lfor _ (range c.n-layer)
+        blocks (lfor  _ (range c.n-layer)
                      [(linear C (* 3 C)) (linear C C) (linear C (* 4 C)) (linear (* 4 C) C)])
         head   (linear C c.vocab-size))
   (for [weight [#* tables #* (sum blocks []) head]]
@@ -109,7 +109,7 @@ forms, torch's own among them."
   (torch.manual-seed 1337)
   (setv model (FastGPT c))
   (assert (torch.equal (torch.get-rng-state) after))
-  (for [[found weight] (zip (gfor w (.parameters model) :if (= (.dim w) 2) w) expected
+  (for [[found weight] (zip (gfor  w (.parameters model) :if (= (.dim w) 2) w) expected
                             :strict True)]
     (assert (torch.equal found weight))))
 
@@ -134,8 +134,8 @@ forms, torch's own among them."
   (torch.manual-seed 1337)
   (setv model (FastGPT c)
         first (draw train)
-        train-loss (evaluate model (gfor _ (range t.eval-iters) (draw train)))
-        val-loss   (evaluate model (gfor _ (range t.eval-iters) (draw val)))
+        train-loss (evaluate model (gfor  _ (range t.eval-iters)  (draw train)))
+        val-loss   (evaluate model (gfor  _ (range t.eval-iters)  (draw val)))
         [x y] first)
   (assert (= (.item train-loss) (pytest.approx 4.1676 :abs 5e-4)))
   (assert (= (.item val-loss) (pytest.approx 4.1649 :abs 5e-4)))
@@ -158,7 +158,7 @@ forms, torch's own among them."
   (setv logits (model x)
         loss   (cross-entropy logits y))
   (.backward loss)
-  [logits loss (dfor [name weight] (.named-parameters model)  name weight.grad)])
+  [logits loss (dfor  [name weight] (.named-parameters model)  name weight.grad)])
 
 (defn [(given :c (shapes) :B (st.integers 1 4) :seed (st.integers 0 1000) :training (st.booleans))
        (settings :max-examples 25 :deadline None)]
@@ -190,7 +190,7 @@ forms, torch's own among them."
         fast   (from-course (.eval gpt) (replace SMALL :activation "gelu" :bias False)))
   (assert (torch.equal before (torch.get-rng-state)))
   (assert (not fast.training))
-  (assert (all (gfor w (.parameters fast) w.requires-grad)))
+  (assert (all (gfor  w (.parameters fast)  w.requires-grad)))
   (setv ids    (ids-for SMALL)
         logits (fast ids))
   (shaken gpt)
@@ -257,10 +257,10 @@ forms, torch's own among them."
         [B H T D] q.shape)
   (for [b (range B)  h (range H)  t (range T)]
     (setv past    (slice 0 (+ t 1))
-          scores  (torch.stack (lfor key (get k #(b h past))
+          scores  (torch.stack (lfor  key (get k #(b h past))
                                      (/ (.dot (get q #(b h t)) key) (sqrt D))))
           parts   (torch.exp (- scores (.max scores)))
-          mixed   (sum (gfor [part value] (zip parts (get v #(b h past))) (* part value))))
+          mixed   (sum (gfor  [part value] (zip parts (get v #(b h past))) (* part value))))
     (setv (get out #(b h t)) (/ mixed (.sum parts))))
   out)
 
@@ -276,7 +276,7 @@ forms, torch's own among them."
 
 (defn head-by-head [q k v]
   "The course's, a head at a time."
-  (torch.stack (lfor h (range (get q.shape 1))
+  (torch.stack (lfor  h (range (get q.shape 1))
                      (by-masked-softmax (ncut q : h) (ncut k : h) (ncut v : h)))
                :dim 1))
 
@@ -286,7 +286,7 @@ forms, torch's own among them."
 (setv FORMS [by-loop by-matmul by-masked-softmax head-by-head by-torch])
 
 (defn qkv [B H T D]
-  (lfor _ (range 3) (torch.randn B H T D :requires-grad True)))
+  (lfor  _ (range 3)  (torch.randn B H T D :requires-grad True)))
 
 (defn [(given :B (st.integers 1 3) :H (st.integers 1 3) :T (st.integers 1 7) :D (st.integers 1 5)
               :seed (st.integers 0 1000))
@@ -295,7 +295,7 @@ forms, torch's own among them."
   (torch.manual-seed seed)
   (setv inputs   (qkv B H T D)
         weights  (torch.randn B H T D)
-        results  (lfor form FORMS
+        results  (lfor  form FORMS
                        :setv out (form #* inputs)
                        [out #* (torch.autograd.grad (.sum (* out weights)) inputs)]))
   (for [result (cut results 1 None)
@@ -334,7 +334,7 @@ forms, torch's own among them."
                 "ln_2" "norm2"  "mlp.c_fc" "linear1"  "mlp.c_proj" "linear2"}
         x      (torch.randn 2 5 8))
   (.load-state-dict theirs
-    (dfor [name weight] (.items (.state-dict ours))
+    (dfor  [name weight] (.items (.state-dict ours))
           :setv [layer _ kind] (.rpartition name ".")
           (if (= layer "attn.c_attn") f"self_attn.in_proj_{kind}" f"{(get names layer)}.{kind}")
           weight))
@@ -363,7 +363,7 @@ forms, torch's own among them."
   (setv inputs (qkv 2 2 6 4)
         before (form #* inputs))
   (for [t (range 5)]
-    (setv changed (lfor x inputs (torch.cat [(ncut x ... (: (+ t 1)) :)
+    (setv changed (lfor  x inputs  (torch.cat [(ncut x ... (: (+ t 1)) :)
                                              (torch.randn-like (ncut x ... (: (+ t 1) None) :))]
                                             :dim -2))
           after   (form #* changed))
@@ -376,7 +376,7 @@ forms, torch's own among them."
         out     (form q k v))
   (for [t (range 6)]
     (setv [dq dk dv] (torch.autograd.grad (.sum (ncut out ... t :)) [q k v] :retain-graph True)
-          reached    (lfor d [dq dk dv] (.any (ncut d 0 0 :) :dim -1)))
+          reached    (lfor  d [dq dk dv] (.any (ncut d 0 0 :) :dim -1)))
     (assert (= (.tolist (get reached 2)) (+ (* [True] (+ t 1)) (* [False] (- 5 t)))))
     (assert (not (.any (cut (get reached 1) (+ t 1) None))))
-    (assert (<= (sfor s (range 6) :if (get reached 0 s) s) #{t}))))
+    (assert (<= (sfor  s (range 6) :if (get reached 0 s) s) #{t}))))

@@ -29,7 +29,7 @@
 (defn full [#* args #** kw]
   (raise (OSError errno.ENOSPC "No space left on device")))
 
-;; Writing
+;;; Writing
 
 (defn test-text-and-bytes [file]
   (write-atomic file "größe = 1\r\n")
@@ -89,7 +89,7 @@
   (remove (str file))                   ; what is gone is gone
   (assert (= [] (list (.iterdir file.parent)))))
 
-;; Reading
+;;; Reading
 
 (defn test-read-bytes [file]
   (assert (= b"old" (read-bytes file) (read-bytes (str file)) (read-bytes file :most 3)))

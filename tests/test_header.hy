@@ -14,7 +14,7 @@
 (defn [pytest.fixture] ckpt [tmp-path]
   (saved tmp-path))
 
-;; Files that are broken or something else
+;;; Files that are broken or something else
 
 (defn test-empty-file [tmp-path]
   (.touch (/ tmp-path "x"))

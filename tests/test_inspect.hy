@@ -42,7 +42,7 @@
   (torch.tensor (lfor  layer (get data "layers")
                        (lfor  head (get layer "heads")  (get head "weights")))))
 
-;; Subjects and labels
+;;; Subjects and labels
 
 (defn test-labels-show-every-character []
   (assert (= (shown "a b\n\t\x1b$") "a␣b↵⇥\\x1b$"))
@@ -64,7 +64,7 @@
   (assert (= (prompt-ids about "abababab") [(.encode about.tokenizer "ababab") 2]))
   (assert (= (get (attention about "abababab") "left_out") 2)))
 
-;; Attention
+;;; Attention
 
 (defn [(pytest.mark.parametrize "scale" ["head-size" "n-embd"])
        (pytest.mark.parametrize "stage" TALKING)]
@@ -134,7 +134,7 @@
     (with [_ (refused f"--layer is {wrong}" "has 2")] (attention about "aab" :layer wrong))
     (with [_ (refused f"--head is {wrong}" "has 2")] (attention about "aab" :head wrong))))
 
-;; The next token
+;;; The next token
 
 (defn test-the-next-token-is-the-models []
   (setv about (subject #* (small "fast"))
@@ -148,7 +148,7 @@
                 (- (sum (gfor  p (get data "before")  (* p (log p))))) :within 1e-5))
   (with [_ (refused "--top-p is 2")] (next-characters about "a" :top-p 2)))
 
-;; Losses
+;;; Losses
 
 (defn test-losses-by-position-average-to-the-loss [trained]
   (setv path (str (/ (. trained path parent parent) "ab.txt"))
@@ -210,7 +210,7 @@
   (.write-text path "")
   (with [_ (refused "no evaluation yet")] (loss-curve tmp-path)))
 
-;; Embeddings
+;;; Embeddings
 
 (defn test-a-plane-keeps-what-lies-in-a-plane []
   (setv flat (torch.randn 7 2 :generator (.manual-seed (torch.Generator) 0))
@@ -231,7 +231,7 @@
   (assert (np.allclose (np.diag cosines) 1))
   (assert (np.allclose cosines (. cosines T))))
 
-;; Machines
+;;; Machines
 
 (defclass LastToken [nn.Module]
   "What comes next depends on the last token alone, though there are positions."
@@ -367,7 +367,7 @@
   (assert (near (get states "111" "next" 0) 0.5 :within 0.01))
   (assert (< (get states "000" "stationary") 0.001)))
 
-;; Truth
+;;; Truth
 
 (defn test-a-model-that-is-the-chain []
   (setv data (truth (handmade "ab") :chain (ab-chain)))
@@ -427,7 +427,7 @@
   (assert (>= (divergence p q) 0))
   (assert (near (divergence p p) 0)))
 
-;; The command
+;;; The command
 
 (defn test-the-command-prints-what-was-found [trained capsys]
   (setv path (. trained path parent))

@@ -34,10 +34,10 @@
   (torch.randint c.vocab-size #(3 c.block-size)))
 
 (defn weights [model]
-  (lfor w (.parameters model) (.detach w)))
+  (lfor  w (.parameters model)  (.detach w)))
 
 (defn equal-weights [a b]
-  (all (gfor [v w] (zip (weights a) (weights b) :strict True) (torch.equal v w))))
+  (all (gfor  [v w] (zip (weights a) (weights b) :strict True)  (torch.equal v w))))
 
 ;;; The table
 
@@ -134,7 +134,7 @@
 (defn test-only-dropout-and-the-two-gpts-drop-out []
   (setv c (replace SMALL :dropout 0.5))
   (for [stage STAGES]
-    (setv chances (sfor layer (.modules (build-model stage c))
+    (setv chances (sfor  layer (.modules (build-model stage c))
                         :if (isinstance layer nn.Dropout)  layer.p))
     (if (in stage ["dropout" "gpt" "fast"])
       (assert (= chances #{0.5}) stage)
@@ -144,7 +144,7 @@
 
 (defn [(pytest.mark.parametrize "init" ["torch" "normal"])] test-gpt-is-dropout-but-for-init [init]
   "Given the same init, the two are one model."
-  (setv [one other] (lfor stage ["dropout" "gpt"] (seeded stage SMALL :init init))
+  (setv [one other] (lfor  stage ["dropout" "gpt"] (seeded stage SMALL :init init))
         ids (ids-for SMALL))
   (assert (equal-weights one other))
   (assert (torch.equal (one ids) (other ids))))
@@ -187,7 +187,7 @@
 
 (defn slipped-by-hand [head x]
   "(B T C) -> (B T D): as the lecture had it, scores times n-embd to the power of -0.5."
-  (setv [q k v]  (lfor part [head.query head.key head.value]  (@ x part.weight.mT))
+  (setv [q k v]  (lfor  part [head.query head.key head.value]  (@ x part.weight.mT))
         scores   (* (@ q k.mT) (** (get x.shape -1) -0.5))
         unseen   (bnot (causal (get x.shape 1))))
   (@ (.softmax (.masked-fill scores unseen (- inf)) :dim -1) v))
@@ -202,7 +202,7 @@
                                          "fast"])]
     test-the-slip-changes-what-is-computed-and-nothing-else [stage]
   "The same weights by the same names give other logits."
-  (setv [slipped plain] (lfor scale ["n-embd" "head-size"]
+  (setv [slipped plain] (lfor  scale ["n-embd" "head-size"]
                               (seeded stage (replace SLIPPED :scale scale)))
         ids (ids-for SLIPPED))
   (assert (= (list (.state-dict slipped)) (list (.state-dict plain))))
@@ -216,7 +216,7 @@
 (defn test-a-single-head-cannot-slip []
   "Its size is n-embd."
   (setv ids (ids-for SMALL)
-        [one other] (lfor scale ["n-embd" "head-size"]
+        [one other] (lfor  scale ["n-embd" "head-size"]
                           (seeded "head" (replace SMALL :scale scale))))
   (assert (torch.equal (one ids) (other ids))))
 
@@ -232,7 +232,7 @@
 
 (defn test-the-slip-is-exact-where-the-root-is []
   "A power of two only moves the exponent: twice the slipped query is the plain one, bit for bit."
-  (setv head (next (gfor layer (.modules (build-model "multi-head" SLIPPED))
+  (setv head (next (gfor  layer (.modules (build-model "multi-head" SLIPPED))
                          :if (isinstance layer Head)  layer))
         x    (torch.randn 3 6 8))
   (assert (torch.equal (* 2 (head.query x)) (@ x head.query.weight.mT))))

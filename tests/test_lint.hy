@@ -11,7 +11,7 @@
       PACKAGE (/ ROOT "src" "nanogpt_hy")
       TOP     #{".ci" ".gitattributes" ".gitignore" "LICENSE" "README.md" "pyproject.toml" "data"
                 "scripts" "src" "tests"}
-      FILES   (sorted (gfor folder ["src" "tests" "scripts"]
+      FILES   (sorted (gfor  folder ["src" "tests" "scripts"]
                              path (.rglob (/ ROOT folder) "*.hy")
                              path))
       MODULES (sorted (.rglob PACKAGE "*.hy")))
@@ -26,7 +26,7 @@
 
 (defn wrong-lines [path pattern]
   "Path, regular expression -> [str]: the lines in which it is found, with their places."
-  (lfor [n text] (lines path)
+  (lfor  [n text] (lines path)
         :if (re.search pattern text)
         f"{(short path)}:{n}: {text}"))
 
@@ -36,7 +36,7 @@
     (pytest.fail (+ "\n" (.join "\n" found)) :pytrace False)))
 
 
-;; Each file
+;;; Each file
 
 (setv each-file (pytest.mark.parametrize "path" FILES :ids short))
 
@@ -77,7 +77,7 @@
 (defn [(pytest.mark.parametrize "source" [
         "(defn f [x] \"x -> x.\" x)"
         "(defn #^ (get dict \"key\") f [x] x)"
-        "(defn f [x] (when x (print x)) (lfor y x :if y (do (setv z y) z)))"
+        "(defn f [x] (when x (print x)) (lfor  y x :if y (do (setv z y) z)))"
         "(eval-when-compile (require hyrule [-> ncut]))\n(defn f [x T] (-> x (ncut : (: T))))"])]
       test-hyflakes-is-quiet [tmp-path source]
   (setv path (/ tmp-path "good.hy"))
@@ -85,7 +85,7 @@
   (assert (= (hyflakes.check path) [])))
 
 
-;; The rings of the design: imports only point inwards
+;;; The rings of the design: imports only point inwards
 
 (setv RINGS [#{"errors" "notation" "forms" "tracing" "config"}     ; what everybody may use
              #{"course"}                                   ; the book
@@ -120,7 +120,7 @@
 (defn is-module [name]
   "Whether a dotted name is a file or a folder of the package."
   (setv path (path-of name))
-  (any (gfor p [path (.with-suffix path ".hy") (.with-suffix path ".py")]  (.exists p))))
+  (any (gfor  p [path (.with-suffix path ".hy") (.with-suffix path ".py")]  (.exists p))))
 
 (defn absolute [name here]
   "A relative name, .x or ..x.y, as the module `here` means it; others as they are."
@@ -131,7 +131,7 @@
 
 (defn clause-modules [name names]
   "What an import's clause means: `nanogpt_hy.lab [files]` is the module nanogpt_hy.lab.files."
-  (setv inside (lfor n names  :setv full f"{name}.{n}"  :if (is-module full) full))
+  (setv inside (lfor  n names  :setv full f"{name}.{n}"  :if (is-module full) full))
   (if (and inside (= (len inside) (len names))) inside [name #* inside]))
 
 (defn imported [form here]
@@ -142,7 +142,7 @@
   (when (and (isinstance form hy.models.Expression) form (in (get form 0) ['import 'require]))
     (for [[part after] (zip (cut form 1 None) [#* (cut form 2 None) None])]
       (setv name  (absolute (dotted part) here)
-            names (if (isinstance after hy.models.List) (lfor n after (dotted n)) []))
+            names (if (isinstance after hy.models.List) (lfor  n after  (dotted n)) []))
       (when (= (get (.split name ".") 0) "nanogpt_hy")
         (.extend found (clause-modules name names)))))
   (for [part form]
@@ -154,35 +154,35 @@
   (setv here (hyflakes.module-name path)
         inside (if (= path.stem "__init__") f"{here}.__init__" here)     ; where .x starts from
         forms (hy.read-many (.read-text path :encoding "utf-8") :filename (str path)))
-  #(here (sfor form forms  name (imported form inside)  name)))
+  #(here (sfor  form forms  name (imported form inside)  name)))
 
 (setv each-module (pytest.mark.parametrize "path" MODULES :ids short))
 
 (defn [each-module] test-imports-exist [path]
   (setv [here names] (module-imports path))
-  (assert-none (lfor name names  :if (not (is-module name)) f"{here}: there is no {name}")))
+  (assert-none (lfor  name names  :if (not (is-module name)) f"{here}: there is no {name}")))
 
 (defn [each-module] test-imports-point-inwards [path]
   (setv [here names] (module-imports path))
-  (assert-none (lfor name names  :if (> (ring name) (ring here)) f"{here} imports {name}")))
+  (assert-none (lfor  name names  :if (> (ring name) (ring here)) f"{here} imports {name}")))
 
 (defn [each-module] test-steps-have-numbers-only-in-the-course [path]
   "Outside of the course a step is imported from the contents page; inside, only earlier steps are."
   (setv [here names] (module-imports path)
-        steps (sorted (gfor name names  :if (.startswith name "nanogpt_hy.course.s") name)))
+        steps (sorted (gfor  name names  :if (.startswith name "nanogpt_hy.course.s") name)))
   (cond
     (= here "nanogpt_hy.course")
       (assert steps)
     (.startswith here "nanogpt_hy.course.")
       (do
-        (assert-none (lfor step steps  :if (>= step here) f"{here} imports {step}"))
+        (assert-none (lfor  step steps  :if (>= step here) f"{here} imports {step}"))
         (assert (not-in "nanogpt_hy.course" names)))
     True
-      (assert-none (lfor step steps  f"{here} imports {step}, not nanogpt_hy.course"))))
+      (assert-none (lfor  step steps  f"{here} imports {step}, not nanogpt_hy.course"))))
 
 (defn test-no-module-twice []
   "A .hy and a .py of one name: which one wins would depend on who was imported first."
-  (setv stems (lfor path (.rglob PACKAGE "*")
+  (setv stems (lfor  path (.rglob PACKAGE "*")
                     :if (in path.suffix [".hy" ".py"])
                     (.with-suffix path "")))
   (assert (= (len stems) (len (set stems)))))
@@ -196,17 +196,17 @@
         #("(eval-when-compile (require nanogpt-hy.notation [deflayer]))"
           "nanogpt_hy.course.s01_tokens" #{"nanogpt_hy.notation"})])]
       test-imports-are-seen [source here names]
-  (assert (= names (sfor form (hy.read-many source)  name (imported form here)  name))))
+  (assert (= names (sfor  form (hy.read-many source)  name (imported form here)  name))))
 
 
-;; The repository
+;;; The repository
 
 (defn test-top-level []
   "Nothing at the top of the repository that the design does not name."
   (setv listing (subprocess.run ["git" "ls-files" "--cached" "--others" "--exclude-standard"]
                                 :cwd ROOT  :capture-output True  :text True))
   (when (and (= listing.returncode 0) listing.stdout)      ; from an archive there is no git to ask
-    (setv names (sfor name (.splitlines listing.stdout) (get (.split name "/") 0)))
+    (setv names (sfor  name (.splitlines listing.stdout)  (get (.split name "/") 0)))
     (assert-none (sorted (- names TOP)))))
 
 (defn test-nothing-of-one-machine []

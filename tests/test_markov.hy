@@ -29,7 +29,7 @@
     (for [[i j] (zip cs (cut cs 1 None))]
       (setv p (* p (get chain.transitions i j))))
     (when (> p 0)
-      (setv (get out (+ (.join "" (gfor i cs (get chain.chars i))) "\n")) p)))
+      (setv (get out (+ (.join "" (gfor  i cs  (get chain.chars i))) "\n")) p)))
   out)
 
 (defn enumerated [chain k]
@@ -40,7 +40,7 @@
         out   {})
   (for [run (product lines :repeat many)]
     (setv text (.join "" run)
-          p    (/ (np.prod (lfor line run (get lines line))) width))
+          p    (/ (np.prod (lfor  line run  (get lines line))) width))
     (for [i (range (- (len text) width) (len text))]
       (setv nexts (.setdefault out (cut text (- i k) i) {})
             c     (get text i)
@@ -48,7 +48,7 @@
   out)
 
 (defn entropy-of [contexts]
-  (sum (gfor nexts (.values contexts)
+  (sum (gfor  nexts (.values contexts)
              p     (.values nexts)
              (* p (log (/ (sum (.values nexts)) p))))))
 
@@ -81,7 +81,7 @@
 
 (defn test-floors-by-position-of-the-default-chain []
   (setv floors (floors-by-position (ab-chain)))
-  (assert (= floors (pytest.approx [#* (lfor i (range 8) (* (log 2) (** 0.5 i))) 0]))))
+  (assert (= floors (pytest.approx [#* (lfor  i (range 8)  (* (log 2) (** 0.5 i))) 0]))))
 
 (defn [(settings :max-examples 30 :deadline None) (given (chains :longest 3))]
     test-floors-are-what-enumeration-gives [chain]
@@ -103,8 +103,8 @@
   (setv floors (floors-by-context chain)
         L      chain.line-length)
   (assert (= (len floors) (+ L 1)))
-  (assert (all (gfor [f g] (zip floors (cut floors 1 None)) (>= (+ f 1e-12) g))))
-  (assert (all (gfor f floors (>= f -1e-12))))
+  (assert (all (gfor  [f g] (zip floors (cut floors 1 None))  (>= (+ f 1e-12) g))))
+  (assert (all (gfor  f floors  (>= f -1e-12))))
   (assert (near (floor chain) (/ (sum (floors-by-position chain)) (+ L 1))))
   (for [k [L (+ L 1) 1000]]
     (assert (near (floor chain :context k) (floor chain)))))
@@ -112,14 +112,14 @@
 (defn [(settings :max-examples 50 :deadline None)
        (given (chains :longest 8) (st.integers 1 20))]
     test-a-window-is-the-mean-of-its-contexts [chain block-size]
-  (setv floors (lfor t (range block-size) (floor chain :context (+ t 1))))
+  (setv floors (lfor  t (range block-size)  (floor chain :context (+ t 1))))
   (assert (near (window-floor chain block-size) (/ (sum floors) block-size))))
 
 (defn [(pytest.mark.parametrize "stay" [0 0.0 1 1.0])] test-certain-steps-cost-nothing [stay]
   (setv chain (ab-chain :stay stay :start "a"))
   (assert (= (floors-by-position chain) (* [0] 9)))
   (assert (= (floor chain) 0))
-  (assert (all (gfor f (floors-by-context chain) (>= f 0))))     ; false for nan
+  (assert (all (gfor  f (floors-by-context chain)  (>= f 0))))     ; false for nan
   (assert (= (next-probabilities chain "\na") {"a" (float stay) "b" (- 1.0 stay) "\n" 0.0})))
 
 (defn test-hidden-places-by-hand []
@@ -127,7 +127,7 @@
   (setv chain (ab-chain :length 2))
   (for [[context odds] [["" [3 5 4]] ["a" [1 1 1]] ["b" [0 2 3]]]]
     (assert (= (next-probabilities chain context)
-               (pytest.approx (dfor [c n] (zip "ab\n" odds) c (/ n (sum odds)))))))
+               (pytest.approx (dfor  [c n] (zip "ab\n" odds) c (/ n (sum odds)))))))
   (assert (= (next-probabilities chain "b\n") {"a" 0.5 "b" 0.5 "\n" 0.0}))
   (assert (= (next-probabilities chain "ab") {"a" 0.0 "b" 0.0 "\n" 1.0})))
 
@@ -147,7 +147,7 @@
   (setv readme (.read-text (/ DATA "README.md") :encoding "utf-8")
         rows   (re.findall r"(?m)^\| (\d) \| ([\d.]+) \|$" readme)
         chain  (ab-chain))
-  (assert (= rows (lfor [k f] (enumerate (floors-by-context chain)) #((str k) f"{f :.6f}"))))
+  (assert (= rows (lfor  [k f] (enumerate (floors-by-context chain))  #((str k) f"{f :.6f}"))))
   (assert (in f"{(floor chain) :.6f}" readme))
   (assert (in "nanogpt-hy data ab --out data/ab.txt" readme)))
 
@@ -260,7 +260,7 @@
   (setv code (+ "import hy, sys, nanogpt_hy.lab.data.counting, nanogpt_hy.lab.data.chain_files; "
                 "print([m for m in ('torch', 'hyrule') if m in sys.modules])")
         ;; The first run may have to compile, which loads hyrule; the second does not.
-        outs (lfor _ (range 2) (. (subprocess.run [sys.executable "-c" code] :capture-output True
+        outs (lfor  _ (range 2)  (. (subprocess.run [sys.executable "-c" code] :capture-output True
                                                   :text True :check True
                                                   :env (| (dict os.environ)
                                                           {"PYTHONDONTWRITEBYTECODE" ""}))

@@ -8,7 +8,7 @@
          pytest
          torch
          subjects [all-kinds ODD small]
-         nanogpt-hy.lab.filters [next-probabilities]
+         nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.inside.outlook [next-characters]
          nanogpt-hy.lab.pictures.page [page-of])
 
@@ -38,7 +38,7 @@
 (defn named [page tag]
   (lfor  [name attributes] (. (Reader page) tags)  :if (= name tag)  attributes))
 
-;; The text of the page
+;;; The text of the page
 
 (defn test-no-text-becomes-markup [page]
   (assert (= (len (named page "script")) 2))
@@ -76,7 +76,7 @@
   (assert (= (named page "fieldset") [{"class" "controls"}]))
   (assert (in "Not shown: attention." page)))
 
-;; In a browser
+;;; In a browser
 
 (defn find-browser []
   "-> paths of Chromium and its driver."
@@ -185,7 +185,7 @@
     (setv logits (* 3 (torch.randn V :generator draws))
           logits (if (= V 7) (.round logits) logits)                  ; some are equal
           theirs (js open-page "nextProbabilities(...arguments[0])" [(.tolist logits) t k p])
-          ours (next-probabilities logits :temperature t :top-k k :top-p p))
+          ours (filtered-probabilities logits :temperature t :top-k k :top-p p))
     (torch.testing.assert-close (torch.tensor theirs :dtype torch.float32) ours
                                 :atol 1e-6 :rtol 1e-4)
     (setv compared (+ compared 1)))

@@ -17,7 +17,7 @@ what was drawn, and every wrong request."
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.explaining [explain explain-texts visible]
-         nanogpt-hy.lab.filters [next-probabilities]
+         nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.sampler [beginning draw known-prompt overlap sample-generator sample-texts
                                  SEPARATOR Settings steps tokens until-stop])
 
@@ -95,12 +95,12 @@ what was drawn, and every wrong request."
 
 (defn test-the-defaults-are-the-models-own-probabilities []
   (setv logits (torch.randn 3 5 7 :generator (seeded 0)))
-  (assert (torch.equal (next-probabilities logits) (F.softmax logits :dim -1))))
+  (assert (torch.equal (filtered-probabilities logits) (F.softmax logits :dim -1))))
 
 (defn [(law rows warmth (st.integers 0 15) nucleus)]
       test-filters-make-probabilities [row t k p]
   (setv logits (torch.tensor row :dtype torch.float32)
-        after  (next-probabilities logits :temperature t :top-k k :top-p p)
+        after  (filtered-probabilities logits :temperature t :top-k k :top-p p)
         kept   (> after 0))
   (assert (= after.shape logits.shape))
   (assert-close (.sum after) (torch.tensor 1.0))
@@ -113,7 +113,7 @@ what was drawn, and every wrong request."
 (defn [(law rows warmth (st.integers 1 15))]
       test-top-k-keeps-k-and-their-equals [row t k]
   (setv logits (torch.tensor row :dtype torch.float32)
-        kept   (> (next-probabilities logits :top-k k) 0)
+        kept   (> (filtered-probabilities logits :top-k k) 0)
         kth    (get (sorted (.tolist logits) :reverse True) (- (min k (len row)) 1)))
   (assert (= (.tolist kept) (lfor  x (.tolist logits)  (>= x kth))))
   (assert (>= (int (.sum kept)) (min k (len row)))))
@@ -122,7 +122,7 @@ what was drawn, and every wrong request."
       test-top-p-keeps-the-fewest-that-reach-p [row p]
   (setv logits (torch.tensor row :dtype torch.float32)
         before (F.softmax logits :dim -1)
-        kept   (> (next-probabilities logits :top-p p) 0)
+        kept   (> (filtered-probabilities logits :top-p p) 0)
         total  (float (.sum (get before kept))))
   (assert (> total (- p 1e-5)))
   (assert (< (- total (float (.min (get before kept)))) (+ p 1e-5))))
@@ -132,13 +132,13 @@ what was drawn, and every wrong request."
       test-each-row-is-filtered-for-itself [row t k p]
   (setv logits (torch.tensor row :dtype torch.float32)
         how    (dict :temperature t :top-k k :top-p p))
-  (assert-close (next-probabilities logits #** how)
-                (torch.stack (lfor  r logits  (next-probabilities r #** how)))))
+  (assert-close (filtered-probabilities logits #** how)
+                (torch.stack (lfor  r logits  (filtered-probabilities r #** how)))))
 
 (defn test-temperature []
   (setv p (torch.tensor [0.6 0.3 0.1]))
-  (assert-close (next-probabilities (.log p) :temperature 0.5) (/ (** p 2) (.sum (** p 2))))
-  (assert-close (next-probabilities (.log p) :temperature 2) (/ (.sqrt p) (.sum (.sqrt p)))))
+  (assert-close (filtered-probabilities (.log p) :temperature 0.5) (/ (** p 2) (.sum (** p 2))))
+  (assert-close (filtered-probabilities (.log p) :temperature 2) (/ (.sqrt p) (.sum (.sqrt p)))))
 
 (defn [(pytest.mark.parametrize #("how" "expected") [
         #((dict :top-k 1)            [1 0 0 0])
@@ -155,14 +155,14 @@ what was drawn, and every wrong request."
         #((dict :temperature 0.5 :top-p 0.52)  [1 0 0 0])
         #((dict :temperature 0 :top-k 3 :top-p 0.9)  [1 0 0 0])])]
       test-filters-by-hand [how expected]
-  (assert-close (next-probabilities (log-of 0.4 0.3 0.2 0.1) #** how)
+  (assert-close (filtered-probabilities (log-of 0.4 0.3 0.2 0.1) #** how)
                 (torch.tensor expected :dtype torch.float32)))
 
 (defn test-equals []
   (setv equal (torch.tensor [1.0 2.0 2.0 2.0]))
-  (assert (= (.tolist (next-probabilities equal :temperature 0)) [0 1 0 0]))
-  (assert (= (.tolist (> (next-probabilities equal :top-k 2) 0)) [False True True True]))
-  (assert (= (.tolist (> (next-probabilities (torch.zeros 4) :top-p 0.5) 0))
+  (assert (= (.tolist (filtered-probabilities equal :temperature 0)) [0 1 0 0]))
+  (assert (= (.tolist (> (filtered-probabilities equal :top-k 2) 0)) [False True True True]))
+  (assert (= (.tolist (> (filtered-probabilities (torch.zeros 4) :top-p 0.5) 0))
              [True True False False])))
 
 (defn test-as-nanogpt-cuts []
@@ -171,7 +171,7 @@ what was drawn, and every wrong request."
   (for [k [1 3 10 20]]
     (setv v   (. (torch.topk logits k) values)
           cut-logits (.masked-fill logits (< logits (ncut v : (: -1 None))) (- torch.inf)))
-    (assert-close (next-probabilities logits :top-k k) (F.softmax cut-logits :dim -1))))
+    (assert-close (filtered-probabilities logits :top-k k) (F.softmax cut-logits :dim -1))))
 
 (defn test-as-hugging-face-cuts []
   "TopPLogitsWarper: in rising order, what sums to 1 - p or less is removed, the last one never."
@@ -181,13 +181,13 @@ what was drawn, and every wrong request."
           removed (<= (.cumsum (F.softmax rising :dim -1) :dim -1) (- 1 p)))
     (setv (get removed #((slice None) -1)) False)
     (setv away (.scatter removed 1 places removed))
-    (assert-close (next-probabilities logits :top-p p)
+    (assert-close (filtered-probabilities logits :top-p p)
                   (F.softmax (.masked-fill logits away (- torch.inf)) :dim -1))))
 
 (defn [(pytest.mark.parametrize "temperature" [1e-300 1e-38 1e-5 1e5 1e300])]
       test-extreme-temperatures [temperature]
   (setv logits (torch.tensor [[3e4 -3e4 2e4] [-1.0 (- torch.inf) -1.0]])
-        p      (next-probabilities logits :temperature temperature))
+        p      (filtered-probabilities logits :temperature temperature))
   (assert-close (.sum p :dim -1) (torch.ones 2))
   (assert-close (get p 1) (torch.tensor [0.5 0.0 0.5]))
   (when (< temperature 1)
@@ -196,7 +196,7 @@ what was drawn, and every wrong request."
 (defn [(pytest.mark.parametrize "dtype" [torch.float16 torch.bfloat16 torch.float64])]
       test-other-precisions [dtype]
   (setv logits (.to (log-of 0.4 0.3 0.2 0.1) dtype)
-        p      (next-probabilities logits :temperature 0.9 :top-k 3 :top-p 0.8))
+        p      (filtered-probabilities logits :temperature 0.9 :top-k 3 :top-p 0.8))
   (assert (not-in p.dtype [torch.float16 torch.bfloat16]))
   (assert-close (float (.sum p)) 1.0)
   (assert (= (.tolist (> p 0)) [True True True False])))
@@ -205,7 +205,7 @@ what was drawn, and every wrong request."
        (pytest.mark.parametrize "bad" ["nan" "inf"])]
       test-a-broken-model-is-named [bad temperature]
   (with [e (pytest.raises WorkError :match "weights are not finite: use another checkpoint")]
-    (next-probabilities (torch.tensor [0.0 (float bad)]) :temperature temperature))
+    (filtered-probabilities (torch.tensor [0.0 (float bad)]) :temperature temperature))
   (assert (= e.value.exit-code 1)))
 
 
@@ -239,7 +239,7 @@ what was drawn, and every wrong request."
 (defn test-filters-are-checked-where-they-are-used []
   (for [wrong [{"temperature" -1} {"top_k" -1} {"top_p" 0}]]
     (with [_ (pytest.raises RequestError)]
-      (next-probabilities (torch.zeros 3) #** wrong))))
+      (filtered-probabilities (torch.zeros 3) #** wrong))))
 
 
 ;;; Draws
@@ -248,7 +248,7 @@ what was drawn, and every wrong request."
         {} {"temperature" 0.7} {"top_k" 2} {"top_p" 0.6}
         {"temperature" 1.5 "top_k" 3 "top_p" 0.8}])]
       test-draws-follow-the-probabilities [how]
-  (setv expected (next-probabilities (log-of 0.4 0.3 0.2 0.1) #** how)
+  (setv expected (filtered-probabilities (log-of 0.4 0.3 0.2 0.1) #** how)
         drawn    (draw (.expand expected 20,000 4) (seeded 2)))
   (assert (= drawn.shape #(20,000 1)))
   (assert-drawn-from (torch.bincount (.flatten drawn) :minlength 4) expected))
@@ -257,7 +257,7 @@ what was drawn, and every wrong request."
   "Of 20,000 rows the pairs that follow token 0, against the product of the filtered rows."
   (setv model    (bigram [[0.1 0.6 0.3] [0.5 0.2 0.3] [0.25 0.25 0.5]])
         how      (Settings :temperature 0.8 :top-p 0.85)
-        filtered (next-probabilities model.table.weight.data :temperature 0.8 :top-p 0.85)
+        filtered (filtered-probabilities model.table.weight.data :temperature 0.8 :top-p 0.85)
         [x y]    (tokens model (torch.zeros 20,000 1 :dtype torch.long) 2 :settings how
                          :generator (seeded 3))
         expected (* (.unsqueeze (get filtered 0) 1) filtered))          ; (3 3)

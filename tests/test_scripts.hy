@@ -49,7 +49,7 @@ esac]])
   "[str]: pip's installations so far, as the stub saw them."
   (setv log (/ project ".venv" "bin" "log"))
   (if (.exists log)
-      (lfor line (.splitlines (.read-text log))  :if (in "install" line) line)
+      (lfor  line (.splitlines (.read-text log))  :if (in "install" line) line)
       []))
 
 (defn test-environment-installs-once [project]
@@ -67,7 +67,7 @@ esac]])
   (environment project "test")
   (environment project "test")
   (environment project)
-  (assert (= (lfor line (installs project)  (.endswith line "[test]")) [False True])))
+  (assert (= (lfor  line (installs project)  (.endswith line "[test]")) [False True])))
 
 (defn [(pytest.mark.parametrize "name" ["pyproject.toml" "scripts/constraints.txt"])]
       test-environment-installs-what-changed [project name]

@@ -38,7 +38,7 @@
   (setv tokenizer (get KINDS kind)
         ids       (.encode tokenizer TEXT))
   (assert (= (.decode tokenizer ids) TEXT))
-  (assert (all (gfor id ids (and (is (type id) int) (< -1 id tokenizer.vocab-size)))))
+  (assert (all (gfor  id ids  (and (is (type id) int) (< -1 id tokenizer.vocab-size)))))
   (assert (= (.encode tokenizer "") []))
   (assert (= (.decode tokenizer []) "")))
 
@@ -68,14 +68,14 @@
 (defn [(given (st.lists (st.integers 0 299))) anything] test-text-comes-as-it-is-complete [ids]
   "Piece by piece it is the same text, also where the ids make no sense."
   (for [tokenizer [(get KINDS "byte") BPE]]
-    (setv ids    (lfor id ids (% id tokenizer.vocab-size))
+    (setv ids    (lfor  id ids  (% id tokenizer.vocab-size))
           stream (Decoder tokenizer)
-          pieces (lfor id ids (.feed stream id)))
+          pieces (lfor  id ids  (.feed stream id)))
     (assert (= (+ (.join "" pieces) (.end stream)) (.decode tokenizer ids)))))
 
 (defn [each] test-characters-come-out-whole [kind]
   (setv stream (Decoder (get KINDS kind))
-        pieces (lfor id (.encode (get KINDS kind) TEXT) (.feed stream id)))
+        pieces (lfor  id (.encode (get KINDS kind) TEXT)  (.feed stream id)))
   (assert (= (.join "" pieces) TEXT))
   (assert (= (.end stream) ""))
   (assert (not-in "\ufffd" (.join "" pieces))))
@@ -160,13 +160,13 @@
         tokenizer (make-tokenizer "bpe:270" text))
   (assert (<= 257 tokenizer.vocab-size 270))
   (assert (< (len (.encode tokenizer text)) (/ (len text) 2)))
-  (assert (in " the" (lfor id (range tokenizer.vocab-size) (.decode tokenizer [id])))))
+  (assert (in " the" (lfor  id (range tokenizer.vocab-size)  (.decode tokenizer [id])))))
 
 (defn test-pieces-are-the-same-each-time []
   "In another process too, whose hashes are others."
   (setv code "import hy; from nanogpt_hy.lab.data.tokenizers import make_tokenizer as m
 import sys; sys.stdout.write(m('bpe:290', sys.stdin.read()).json)"
-        texts (lfor seed ["1" "2"]
+        texts (lfor  seed ["1" "2"]
                 (. (subprocess.run [sys.executable "-c" code] :input TEXT :text True :check True
                                    :encoding "utf-8" :capture-output True
                                    :env {#** os.environ  "PYTHONHASHSEED" seed
@@ -226,7 +226,7 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (assert (in ["#" "#"] (get model "merges")))
   (write (/ tmp-path "vocab.json") {#** (get model "vocab")  "<|endoftext|>" made.vocab-size})
   (write (/ tmp-path "merges.txt")
-         (+ "#version: 0.2\n" (.join "" (gfor [a b] (get model "merges") f"{a} {b}\n"))))
+         (+ "#version: 0.2\n" (.join "" (gfor  [a b] (get model "merges") f"{a} {b}\n"))))
   (setv tokenizer (read-tokenizer tmp-path))
   (assert (= (.encode tokenizer text) (.encode made text)))
   (assert (= (.encode tokenizer "<|endoftext|>") [made.vocab-size])))
@@ -234,7 +234,7 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
 (defn test-merges-in-the-old-form [tmp-path]
   (setv spec  (gpt2-like)
         model (get spec "model"))
-  (setv (get model "merges") (lfor [a b] (get model "merges") f"{a} {b}"))
+  (setv (get model "merges") (lfor  [a b] (get model "merges") f"{a} {b}"))
   (write (/ tmp-path "tokenizer.json") spec)
   (assert (= (.encode (read-tokenizer tmp-path) TEXT) (.encode BPE TEXT))))
 
@@ -330,7 +330,7 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
 
 (defn test-a-folder-without-files-is-refused [tmp-path]
   (refusal read-tokenizer tmp-path)
-  (write (/ tmp-path "vocab.json") (dfor char ALPHABET char (get ALPHABET char)))
+  (write (/ tmp-path "vocab.json") (dfor  char ALPHABET  char (get ALPHABET char)))
   (assert (in "merges.txt" (refusal read-tokenizer tmp-path)))
   (write (/ tmp-path "merges.txt") "#version: 0.2\na b c\n")
   (assert (refusal read-tokenizer tmp-path)))

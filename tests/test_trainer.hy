@@ -49,7 +49,7 @@
   (assert (= #(a.step a.tokens a.evaluated a.best a.stale a.loss)
              #(b.step b.tokens b.evaluated b.best b.stale b.loss))))
 
-;; The same again
+;;; The same again
 
 (setv DROPPING {"dropout" 0.2})
 
@@ -126,7 +126,7 @@
   (for [[a b] (zip (.parameters one.model) (.parameters three.model))]
     (torch.testing.assert-close a b :atol 1e-4 :rtol 1e-3)))
 
-;; To the disk and back
+;;; To the disk and back
 
 (defn [(pytest.mark.parametrize "options" [{} DROPPING {"draws" "published"}])]
   test-resume-gives-what-the-uninterrupted-run-gives [ab tmp-path options]
@@ -226,7 +226,7 @@
   (assert (in f"saved at step {(get meta "step") :,}" said))
   (assert (= command f"nanogpt-hy train {ab} --out {tmp-path}/run --resume")))
 
-;; When it goes wrong, and when it is enough
+;;; When it goes wrong, and when it is enough
 
 (defn test-a-loss-that-is-not-finite-stops-the-run [ab tmp-path]
   (setv run (begin (small ab :folder tmp-path)))
@@ -261,7 +261,7 @@
   (steps run 10)
   (assert (< (get (evaluate run) "val_loss") before)))
 
-;; The parts
+;;; The parts
 
 (defn test-a-narrow-model-is-computed-by-one-thread [ab]
   (setv run (small ab)  before (torch.get-num-threads))
@@ -351,7 +351,7 @@
   (assert (= corpus.starts {"a" (.get corpus.starts "a")  "b" (.get corpus.starts "b")}))
   (assert (= (sum (.values corpus.starts)) 1800)))
 
-;; What it comes to
+;;; What it comes to
 
 (defn [pytest.mark.slow] test-the-preset-ab-comes-near-the-floor [root tmp-path]
   "In under a minute, within 0.02 nats of what is left to chance; lines are seen from their start."

@@ -54,7 +54,7 @@
 (defn encode [self text]
   "text -> list of ids
   ; (.encode (CharTokenizer \"abba\") \"bab\") => [1, 0, 1]"
-  (lfor char text (get self.ids char)))]=]))
+  (lfor  char text  (get self.ids char)))]=]))
   (setv piece (find-piece "CharTokenizer.encode"))
   (assert (in "(defn encode" (get (.splitlines (.read-text piece.path)) (- piece.line 1)))))
 

@@ -34,8 +34,8 @@ plain forms give."
   (setv model (make WIDE)
         [decayed kept] (parameter-groups model 0.1))
   (assert (= [0.1 0.0] [(get decayed "weight_decay") (get kept "weight_decay")]))
-  (assert (all (gfor w (get decayed "params") (= (.dim w) 2))))
-  (assert (all (gfor w (get kept "params") (= (.dim w) 1))))
+  (assert (all (gfor  w (get decayed "params") (= (.dim w) 2))))
+  (assert (all (gfor  w (get kept "params") (= (.dim w) 1))))
   (assert (= (sorted (map id (+ (get decayed "params") (get kept "params"))))
              (sorted (map id (.parameters model))))))
 

@@ -4,6 +4,8 @@ The words are nanoGPT's with hyphens; TOML and Python have them with underscores
 line's options are made from these two classes. A preset is a value; a variation of a config is
 `(replace config :n-layer 2)`."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  dataclasses [dataclass field fields]
          difflib [get-close-matches]
          numbers [Integral Real]
@@ -194,7 +196,7 @@ line's options are made from these two classes. A preset is a value; a variation
 
 (defn check-kind [source name value kind]
   "RequestError if the VALUE that SOURCE has for NAME may not stand in a field of type KIND."
-  (when (not (of-kind value kind))
+  (unless (of-kind value kind)
     (raise (RequestError
       f"{source} has {name} = {(shown value repr)}: it has to be {(kind-name kind)}"))))
 

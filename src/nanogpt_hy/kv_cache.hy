@@ -156,7 +156,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
          (.new-empty table #(2 B layer.attn.n-head T (// C layer.attn.n-head)))))
 
 (defn changes [weights]
-  "What is another list as soon as WEIGHTS change: where each lies, and how often it was changed
+  "A list that differs as soon as WEIGHTS change: where each lies, and how often it was changed
   there, which torch counts."
   (lfor  w weights  #((.data-ptr w) w._version)))
 

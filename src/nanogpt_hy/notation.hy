@@ -22,8 +22,8 @@ order they draw their random weights.
      ~doc
      (defn __init__ [self ~@sizes]
        (.__init__ (super))
-       ~@(gfor [part value] (zip names values) `(setv (. self ~part) ~value)))
-     ~@(gfor method methods `(defn ~@method))))
+       ~@(gfor  [part value] (zip names values)  `(setv (. self ~part) ~value)))
+     ~@(gfor  method methods  `(defn ~@method))))
 
 ;; These two are for looking. How a form is rewritten so that it can be looked at is in tracing.hy.
 ;; Hy gives its compiler to a macro whose first parameter has this name.

@@ -5,6 +5,8 @@ Nothing is wrapped in a function: every part stays where it was and runs as ofte
 is once, or never where `if` or `and` leave it out. Inside loops, comprehensions, functions and the
 like nothing is noted, for there a part may run many times: such a form is one part."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  reprlib
          hy.models [Expression Keyword]
          nanogpt-hy.forms [expanded head-name is-atom is-core is-operator is-statement OPERATORS
@@ -204,7 +206,7 @@ like nothing is noted, for there a part may run many times: such a form is one p
     (setv row (.guilty self))
     (when row
       (setv (get row "error") (.join " " (.split f"{(. (type error) __name__)}: {error}"))))
-    (when (not self.show)
+    (unless self.show
       (.add-note error (drawn self.rows)))))
 
 

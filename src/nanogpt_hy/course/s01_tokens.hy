@@ -11,14 +11,14 @@ shorter sequences: bytes, words, or the byte-pair pieces of GPT-2, which has
   (defn __init__ [self text]
     (setv self.chars      (sorted (set text))
           self.vocab-size (len self.chars)
-          self.ids        (dfor [id char] (enumerate self.chars) char id)))
+          self.ids        (dfor  [id char] (enumerate self.chars)  char id)))
 
   (defn encode [self text]
     "text -> list of ids
     ; (.encode (CharTokenizer \"abba\") \"bab\") => [1, 0, 1]"
-    (lfor char text (get self.ids char)))
+    (lfor  char text  (get self.ids char)))
 
   (defn decode [self ids]
     "ids -> text
     ; (.decode (CharTokenizer \"abba\") [1 0 1]) => 'bab'"
-    (.join "" (lfor id ids (get self.chars id)))))
+    (.join "" (lfor  id ids  (get self.chars id)))))

@@ -28,7 +28,7 @@ one or the new one, also after a kill -9 or a power cut."
   "JSON -> str: 64 letters, the same for the same value."
   (.hexdigest (sha256 (.encode (json.dumps value :sort-keys True)))))
 
-;; Reading
+;;; Reading
 
 (defn is-special [path]
   "Whether PATH is there and neither file nor folder: a pipe, say, which it may take for ever to
@@ -82,7 +82,7 @@ one or the new one, also after a kill -9 or a power cut."
       (.append rows row)))
   rows)
 
-;; Writing
+;;; Writing
 
 (defn append-row [path row]
   "file name, dict -> None: ROW is one more line of JSON in the file, and on the disk, whatever

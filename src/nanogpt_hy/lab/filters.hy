@@ -52,7 +52,7 @@
         before (F.pad (ncut sums ... (: None -1)) [1 0]))   ; (... V) the sum of all likelier ones
   (.scatter (torch.zeros-like places :dtype torch.bool) -1 places (< before p)))
 
-(defn next-probabilities [logits * [temperature 1.0] [top-k 0] [top-p 1.0]]
+(defn filtered-probabilities [logits * [temperature 1.0] [top-k 0] [top-p 1.0]]
   "(... V) -> (... V): the probabilities to draw from, after temperature, top-k and top-p.
 
   They follow one upon the other, each upon what the one before has left. Temperature 0 takes the

@@ -19,7 +19,7 @@ model is `steps`."
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.data.encoding [Decoder known-text unknown-characters]
-         nanogpt-hy.lab.filters [check-filters demand next-probabilities]
+         nanogpt-hy.lab.filters [check-filters demand filtered-probabilities]
          nanogpt-hy.lab.modes [asleep])
 
 (setv SEPARATOR "---------------\n"     ; between samples, where there is more than one
@@ -83,7 +83,7 @@ model is `steps`."
   #^ int seen)                       ; how many of the T tokens the model saw
 
 (defn asker [model]
-  "Who asks MODEL: for stage fast one who keeps what it computed, else the course's `next-logits`."
+  "What gives MODEL's logits: for stage fast a KVCache, else the course's `next-logits`."
   (if (isinstance model FastGPT)
     (. (KVCache) next-logits)
     next-logits))
@@ -114,8 +114,8 @@ model is `steps`."
     ;; Between two steps the model belongs to the caller, who may train it.
     (with [_ (asleep layers)]
       (setv logits (ask model shown :block-size block-size)))           ; (B V)
-    (setv probabilities (next-probabilities logits :temperature settings.temperature
-                                            :top-k settings.top-k :top-p settings.top-p)
+    (setv probabilities (filtered-probabilities logits :temperature settings.temperature
+                                                :top-k settings.top-k :top-p settings.top-p)
           drawn (draw probabilities generator))                         ; (B 1)
     (yield (Step ids logits probabilities (ncut drawn : 0)
                  :seen (min (get shown.shape 1) (or block-size T))))

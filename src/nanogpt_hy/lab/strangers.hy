@@ -14,7 +14,7 @@
   "file name, str -> never: raises the RequestError about the file."
   (raise (RequestError f"{path} {fact}: {way-out}")))
 
-;; JSON
+;;; JSON
 
 (defn no-twins [pairs]
   "[(key value)] -> dict: the same pairs; ValueError where a key comes twice."
@@ -38,7 +38,7 @@
     (setv depth (+ depth 1))
     (when (> depth MOST-DEPTH)
       (raise (ValueError "nested too deeply")))
-    (setv level (lfor v level
+    (setv level (lfor  v level
                       :if (isinstance v #(dict list))
                       inner (if (isinstance v dict) (.values v) v)
                       inner))))
@@ -58,7 +58,7 @@
     (refuse path f"has {what} that is no JSON object" way-out))
   value)
 
-;; Characters
+;;; Characters
 
 (defn character [c]
   "anything -> bool: one character that utf-8 can write; half of a surrogate pair is none."

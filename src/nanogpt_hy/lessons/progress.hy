@@ -1,5 +1,7 @@
 "A learner's progress: a small JSON file in the user's own folder."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  json
          os
          pathlib [Path]
@@ -21,18 +23,18 @@
 
 (defn checked [values]
   "VALUES, which came from a file, if they are a record of progress; else ValueError."
-  (when (not (and (isinstance values dict) (isinstance (.get values "lessons") dict)
-                  (all (gfor  record (.values (get values "lessons"))
-                              (and (isinstance record dict)
-                                   (isinstance (.get record "sections" []) list)
-                                   (isinstance (.get record "answers" {}) dict))))))
+  (unless (and (isinstance values dict) (isinstance (.get values "lessons") dict)
+               (all (gfor  record (.values (get values "lessons"))
+                           (and (isinstance record dict)
+                                (isinstance (.get record "sections" []) list)
+                                (isinstance (.get record "answers" {}) dict)))))
     (raise (ValueError "not a record of lessons")))
   values)
 
 (defn read-progress [[say print]]
   "-> {lesson name: record}. A file that cannot be used is set aside, and SAY told so."
   (setv path (progress-path))
-  (when (not (os.path.lexists path))
+  (unless (os.path.lexists path)
     (return {}))
   (try
     (get (checked (json.loads (.decode (read-bytes path :most MOST) "utf-8"))) "lessons")

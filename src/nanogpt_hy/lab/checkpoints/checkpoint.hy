@@ -23,12 +23,12 @@ and metadata are checked before any weight is read, sizes before memory is asked
                   torch.bfloat16 "BF16"  torch.int64 "I64"  torch.int32 "I32"
                   torch.int16 "I16"  torch.int8 "I8"  torch.uint8 "U8"  torch.bool "BOOL"})
 
-;; Where checkpoints are
+;;; Where checkpoints are
 
 (defn checkpoint-path [path]
   "file or run's folder -> Path: the checkpoint it means: itself, or the best, else the last in it."
   (setv path  (Path path)
-        found (lfor place [path (/ path "best.safetensors") (/ path "last.safetensors")]
+        found (lfor  place [path (/ path "best.safetensors") (/ path "last.safetensors")]
                     :if (os.path.isfile place) place))
   (cond
     found
@@ -43,7 +43,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
 
 (defn newest-checkpoint [[runs-dir "runs"] * [names ["best" "last"]]]
   "folder of runs -> Path: the checkpoint of the run that wrote one last, of those with such NAMES."
-  (setv files (lfor name names
+  (setv files (lfor  name names
                     file (.glob (Path runs-dir) f"*/{name}.safetensors")
                     file))
   (unless files
@@ -51,7 +51,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
             "train first (nanogpt-hy train TEXT), or name a checkpoint"))
   (checkpoint-path (. (max files :key written-at) parent)))
 
-;; Saving
+;;; Saving
 
 (defn separate [tensors]
   "{name: tensor} -> {name: tensor}: on the CPU, each in memory of its own, as files want them."
@@ -69,7 +69,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
   META needs stage, config, tokenizer and step; train, losses, data may be left out and more may be
   added. A META that could not be read back is the program's mistake: ValueError."
   (setv tensors (separate tensors)
-        entries (dfor [name t] (.items tensors) name #((get KIND-NAMES t.dtype) (tuple t.shape)))
+        entries (dfor  [name t] (.items tensors)  name #((get KIND-NAMES t.dtype) (tuple t.shape)))
         meta    {#** META-DEFAULTS  #** meta  "format" FORMAT}
         meta    (json.loads (json.dumps meta :allow-nan False))    ; as a reader will see it
         text    (json.dumps {#** meta  "digest" (digest meta entries)})
@@ -80,7 +80,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
     (raise (ValueError f"not a checkpoint: {problem}")))
   (write-atomic path (safetensors.save tensors {KEY text})))
 
-;; Reading and loading
+;;; Reading and loading
 
 (defn promised [path]
   "file or run's folder -> Path, {key: text}, {name: (dtype shape)}: what the header promises."
@@ -117,26 +117,26 @@ and metadata are checked before any weight is read, sizes before memory is asked
   (for [[name tensor] (.items tensors)]
     (unless (.item (.all (.isfinite tensor)))
       (refuse path f"holds numbers that are not finite, in {(short name)}")))
-  #((dfor [name t] (.items tensors) name (if (.startswith name "model.") (.to t device) t)) meta))
+  #((dfor  [name t] (.items tensors)  name (if (.startswith name "model.") (.to t device) t)) meta))
 
-;; Weights into models
+;;; Weights into models
 
 (defn first-few [problems]
   "[str] -> str: at most three of them, and how many more there are."
   (setv problems (iter problems)
         named    (list (islice problems 3))
-        more     (sum (gfor _ problems 1)))
+        more     (sum (gfor  _ problems  1)))
   (+ (.join "; " named) (if more f"; and {more} more" "")))
 
 (defn check-shapes [model-shapes tensor-shapes [what "the checkpoint"]]
   "{name: shape}, {name: shape} -> None: a file's tensors are just those that a model has.
   RequestError names what is missing, unexpected or of another shape."
-  (setv wanted   (dfor [name s] (.items model-shapes) name (list s))
-        found    (dfor [name s] (.items tensor-shapes) name (list s))
+  (setv wanted   (dfor  [name s] (.items model-shapes)  name (list s))
+        found    (dfor  [name s] (.items tensor-shapes)  name (list s))
         problems (chain
-          (gfor name wanted :if (not-in name found) f"{(short name)} is missing")
-          (gfor name found :if (not-in name wanted) f"{(short name)} is unexpected")
-          (gfor [name shape] (.items wanted)
+          (gfor  name wanted :if (not-in name found) f"{(short name)} is missing")
+          (gfor  name found :if (not-in name wanted) f"{(short name)} is unexpected")
+          (gfor  [name shape] (.items wanted)
                 :if (!= (.get found name shape) shape)
                 f"{(short name)} has the shape {(get found name)} instead of {shape}"))
         text     (first-few problems))
@@ -145,11 +145,11 @@ and metadata are checked before any weight is read, sizes before memory is asked
 
 (defn model-shapes [model]
   "model -> {name: shape}: its weights."
-  (dfor [name t] (.items (.state-dict model)) name (tuple t.shape)))
+  (dfor  [name t] (.items (.state-dict model))  name (tuple t.shape)))
 
 (defn model-part [tensors]
   "{name: tensor} -> {name: tensor}: the `model.…` ones, under the names that the model gives them."
-  (dfor [name t] (.items tensors)
+  (dfor  [name t] (.items tensors)
         :if (.startswith name "model.")
         (.removeprefix name "model.") t))
 
@@ -163,7 +163,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
   holds them goes on holding them."
   (setv weights (model-part tensors)
         own     (.state-dict model))
-  (check-shapes (model-shapes model) (dfor [name t] (.items weights) name t.shape))
+  (check-shapes (model-shapes model) (dfor  [name t] (.items weights)  name t.shape))
   (for [[name t] (.items weights)]
     (when (!= (.is-floating-point t) (.is-floating-point (get own name)))
       (setv kinds f"{t.dtype} instead of {(. (get own name) dtype)}")
@@ -186,7 +186,7 @@ and metadata are checked before any weight is read, sizes before memory is asked
   (with [_ (torch.device "meta")
          _ (NothingDrawn)]
     (setv wanted (model-shapes (make))))
-  (check-shapes wanted (dfor [name t] (.items (model-part tensors)) name t.shape))
+  (check-shapes wanted (dfor  [name t] (.items (model-part tensors))  name t.shape))
   (with [_ (NothingDrawn)]
     (setv model (make)))
   (load-weights (.to model device) tensors))

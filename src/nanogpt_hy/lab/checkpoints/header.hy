@@ -19,7 +19,7 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 (setv BYTES {"F64" 8  "F32" 4  "F16" 2  "BF16" 2
              "I64" 8  "I32" 4  "I16" 2  "I8" 1  "U32" 4  "U16" 2  "U8" 1  "BOOL" 1})
 
-;; The file and its first bytes
+;;; The file and its first bytes
 
 (defn opened [path]
   "Path -> binary file, int: the regular file, open, and its size."
@@ -37,7 +37,7 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
     (.startswith start #(b"PK\x03\x04" b"\x80\x02" b"\x80\x03" b"\x80\x04" b"\x80\x05"))
     #("looks like a torch pickle, which is never opened here"
       "`nanogpt-hy import` reads nanoGPT's checkpoints")
-    (all (gfor b start (or (<= 32 b 126) (in b b"\t\n\r"))))
+    (all (gfor  b start  (or (<= 32 b 126) (in b b"\t\n\r"))))
     #("is a text file, not a checkpoint" "name a .safetensors file or a run's folder")
     True
     #("is not a .safetensors file" "name a .safetensors file or a run's folder")))
@@ -66,7 +66,7 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
     f"is of the kind {(short kind)}, which is none of {(.join " " BYTES)}"
     (not (and (isinstance shape list) (<= (len shape) 8) (all (map whole shape))))
     "has a shape that is no list of at most 8 whole numbers"
-    (> (prod (gfor n shape (max n 1))) MOST-NUMBERS)
+    (> (prod (gfor  n shape  (max n 1))) MOST-NUMBERS)
     "has an impossibly large shape"
     (not (and (isinstance offsets list) (= (len offsets) 2) (all (map whole offsets))))
     "has data_offsets that are not two whole numbers"
@@ -76,7 +76,7 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 (defn check-places [path entries room]
   "Path, entries, int -> None: the tensors fill the ROOM bytes behind the header, without gaps."
   (setv end    0
-        places (sorted (gfor [name e] (.items entries) #(#* (get e "data_offsets") name))))
+        places (sorted (gfor  [name e] (.items entries)  #(#* (get e "data_offsets") name))))
   (for [[begin stop name] places]
     (when (!= begin end)
       (refuse path f"is damaged: {(short name)} begins at byte {begin} of the data, not at {end}"))
@@ -96,6 +96,6 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
     (when problem
       (refuse path f"is damaged: its tensor {(short name)} {problem}")))
   (check-places path entries (- size 8 (len data)))
-  (unless (and (isinstance notes dict) (all (gfor v (.values notes) (isinstance v str))))
+  (unless (and (isinstance notes dict) (all (gfor  v (.values notes)  (isinstance v str))))
     (refuse path "has metadata that is not text"))
-  #((dfor [name e] (.items entries) name #((get e "dtype") (tuple (get e "shape")))) notes))
+  #((dfor  [name e] (.items entries)  name #((get e "dtype") (tuple (get e "shape")))) notes))

@@ -28,8 +28,8 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
 
 (defn digest [meta entries]
   "dict, {name: (dtype shape)} -> str: what the header says, in 64 letters; a fallen bit shows."
-  (setv said [(dfor [k v] (.items meta) :if (!= k "digest") k v)
-              (dfor [name [kind shape]] (.items entries) name [kind (list shape)])])
+  (setv said [(dfor  [k v] (.items meta) :if (!= k "digest") k v)
+              (dfor  [name [kind shape]] (.items entries) name [kind (list shape)])])
   (json-hash said))
 
 (defn meta-problem [meta]
@@ -71,7 +71,7 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
   "dict, {name: (dtype shape)} -> str or None: the size that these tensors cannot have.
   The bounds are wide, as some stages leave a size unused; check-shapes is exact. They keep a lie of
   10^9 layers from being built just to find out."
-  (setv weights (lfor [name [_ shape]] (.items entries)
+  (setv weights (lfor  [name [_ shape]] (.items entries)
                       :if (.startswith name "model.")
                       (prod shape))
         widest  (max 65,536 (sum weights))

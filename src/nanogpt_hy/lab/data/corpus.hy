@@ -63,7 +63,7 @@
    (encoded tokenizer (.take parts))])
 
 (defn facts-of [text * starts tokens chain]
-  "-> {name: value}: what a Corpus has to say of a Text, beside its TOKENS, whose number this is."
+  "-> {name: value}: what a Corpus has to say of a Text beside its tokens, of which it has TOKENS."
   (setv length text.line-length)
   {"sha256" text.sha256  "characters" text.characters  "starts" starts  "chain" chain
    "val_characters" (- text.characters (training-characters text))

@@ -55,9 +55,9 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 (defn piece-bytes [parts]
   "-> {id: bytes}: what each token stands for."
   (setv [vocab _ added #* _] parts
-        own (dfor token added (get token "id") (.encode (get token "content") "utf-8")))
+        own (dfor  token added  (get token "id") (.encode (get token "content") "utf-8")))
   {#** (dfor  [token id] (.items vocab)  :if (not-in id own)
-              id (bytes (gfor char token (get ALPHABET char))))
+              id (bytes (gfor  char token  (get ALPHABET char))))
    #** own})
 
 
@@ -101,26 +101,26 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 
 (defn vocab-problem [vocab added]
   "What is wrong with the vocabulary {token: id}, or None."
-  (setv extra (sfor token added (get token "content")))
+  (setv extra (sfor  token added  (get token "content")))
   (for [[token id] (.items vocab)]
     (cond
       (not (id-number id))
       (return f"has the token {(short token)} with the id {(short id)}")
-      (not (or (in token extra) (and token (all (gfor char token (in char ALPHABET))))))
+      (not (or (in token extra) (and token (all (gfor  char token  (in char ALPHABET))))))
       (return f"has the token {(short token)}, which stands for no bytes")))
   (setv missing (- (set ALPHABET) (set vocab))
-        ids     (| vocab (dfor token added (get token "content") (get token "id"))))
+        ids     (| vocab (dfor  token added  (get token "content") (get token "id"))))
   (cond
     missing f"lacks {(len missing)} of the 256 bytes, so it cannot write every text"
     (< (len (set (.values ids))) (len ids)) "gives one id to two tokens"
-    (any (gfor token added (!= (.get vocab (get token "content") (get token "id"))
+    (any (gfor  token added  (!= (.get vocab (get token "content") (get token "id"))
                                (get token "id"))))
     "gives two ids to an added token"))
 
 (defn merge-pair [merge]
   "[a b], or \"a b\" as older files have it -> [a b]; None where it is neither."
   (setv pair (if (isinstance merge str) (.split merge " ") merge))
-  (when (and (isinstance pair list) (= (len pair) 2) (all (gfor p pair (isinstance p str))))
+  (when (and (isinstance pair list) (= (len pair) 2) (all (gfor  p pair  (isinstance p str))))
     pair))
 
 (defn merges-problem [vocab pairs]
@@ -138,7 +138,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
   "a tokenizer.json as a dict -> [vocab merges added], checked; the rest of it is not kept."
   (setv model (entry-or-empty spec "model" dict)
         vocab (entry-or-empty model "vocab" dict)
-        pairs (lfor merge (entry-or-empty model "merges" list) (merge-pair merge))
+        pairs (lfor  merge (entry-or-empty model "merges" list) (merge-pair merge))
         added (entry-or-empty spec "added_tokens" list))
   (setv problem (or (gpt2-problem spec) (added-problem vocab added) (vocab-problem vocab added)
                     (merges-problem vocab pairs)))
@@ -153,7 +153,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
                "use_regex" True})
   (json.dumps
     {"version" "1.0"  "truncation" None  "padding" None
-     "added_tokens" (lfor token (sorted added :key (fn [t] (get t "id")))
+     "added_tokens" (lfor  token (sorted added :key (fn [t] (get t "id")))
                           {"id" (get token "id")  "content" (get token "content")
                            "single_word" False  "lstrip" False  "rstrip" False  "normalized" False
                            "special" (bool (.get token "special" True))})

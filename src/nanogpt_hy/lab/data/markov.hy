@@ -35,7 +35,7 @@
     (check-chars self.chars)
     (setv start (probabilities self.start self.chars "start")
           rows  (listed self.transitions (len self.chars) "transitions" "rows")
-          rows  (gfor [c row] (zip self.chars rows)
+          rows  (gfor  [c row] (zip self.chars rows)
                       (probabilities row self.chars f"the row after {c !r}")))
     ;; A frozen dataclass is set this way only; tuples make chains comparable and hashable.
     (object.__setattr__ self "start" start)
@@ -50,7 +50,7 @@
   (unless (in start ["a" "b" "ab" "ba"])
     (raise (RequestError f"an a/b line cannot start with {start !r}: use \"a\", \"b\" or \"ab\"")))
   (Chain "ab"
-         (lfor c "ab" (if (in c start) (/ 1 (len start)) 0.0))
+         (lfor  c "ab" (if (in c start) (/ 1 (len start)) 0.0))
          [[stay (- 1 stay)] [0.0 1.0]]
          length))
 
@@ -119,7 +119,7 @@
   ;; Chunks bound the memory; draws are taken line by line, so they do not change the text.
   (setv bits (np.random.PCG64 seed)
         step (max 1 (// CHUNK (max L (len chain.chars)))))
-  (.join "" (gfor done (range 0 count step)
+  (.join "" (gfor  done (range 0 count step)
                   :setv n (min step (- count done))
                   (lines-of chain (.reshape (uniform bits (* n L)) n L)))))
 
@@ -157,11 +157,11 @@
   The context may start inside a line: then every place it can have is weighed."
   (setv pieces (.split context "\n")
         last   (- (len pieces) 1)
-        places (lfor [i piece] (enumerate pieces)
+        places (lfor  [i piece] (enumerate pieces)
                      (weigh-places chain piece :begins (> i 0) :ends (< i last)))
         hidden (get places -1)
         line   (get pieces -1))
-  (unless (all (gfor w places (> (.sum w) 0)))
+  (unless (all (gfor  w places  (> (.sum w) 0)))
     (raise (RequestError (+ f"the chain never gives {(short context)}: ask for a context of lines "
                             f"of {chain.line-length} characters that it can draw"))))
   (setv hidden (/ hidden (.sum hidden))
@@ -177,8 +177,8 @@
   "Chain str -> (L - len + 1): the weight of each place of a line at which the piece may begin.
   A piece that `begins` stands at its line's start, one that `ends` reaches the line's end."
   (setv L     chain.line-length
-        at    (lfor c piece (.find chain.chars c))
-        steps (gfor [i j] (zip at (cut at 1 None)) (get chain.transitions i j)))
+        at    (lfor  c piece  (.find chain.chars c))
+        steps (gfor  [i j] (zip at (cut at 1 None))  (get chain.transitions i j)))
   (when (or (> (len piece) L) (in -1 at) (not (all steps)))
     (return (np.zeros 1)))
   (setv w (if piece

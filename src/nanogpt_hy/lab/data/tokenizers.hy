@@ -7,7 +7,7 @@ bytes it stands for) and .state, the JSON object that a checkpoint keeps it in:
   kind byte                the 256 bytes of UTF-8
   kind bpe, with json      byte-pair pieces; the JSON is their tokenizer.json
 
-Torch is imported only where the course is."
+Importing this loads no torch; making a Characters does."
 
 (eval-when-compile
   (require hyrule [unless]))
@@ -95,11 +95,11 @@ Torch is imported only where the course is."
         lines  (.split (read-json-text (/ folder "merges.txt")) "\n")
         merges (lfor  line lines  :if (and line (not (.startswith line "#version")))
                       (.split (.rstrip line "\r") " "))
-        made   (| (set ALPHABET) (sfor merge merges (.join "" merge)))
+        made   (| (set ALPHABET) (sfor  merge merges  (.join "" merge)))
         added  (lfor  [token id] (.items vocab)
                       :if (and (not-in token made) (re.fullmatch "<[^<>]+>" token))
                       {"content" token  "id" id})
-        rest   (- (set vocab) made (sfor token added (get token "content"))))
+        rest   (- (set vocab) made (sfor  token added  (get token "content"))))
   (when rest
     (refuse-tokenizer folder
       f"has a merges.txt that makes no {(short (min rest))}: it may be cut short"))
@@ -146,7 +146,7 @@ Torch is imported only where the course is."
               "decoder" {"type" "Fuse"}
               ;; There is no such token: a character that was never seen is an error there too.
               "model" {"type" "WordLevel"  "unk_token" "<unk>"
-                       "vocab" (dfor [id char] (enumerate tokenizer.chars) char id)}}
+                       "vocab" (dfor  [id char] (enumerate tokenizer.chars)  char id)}}
              :ensure-ascii False)))
 
 

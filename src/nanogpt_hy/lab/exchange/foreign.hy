@@ -91,4 +91,4 @@ and only plain tensors of finite floats are taken."
   (make-folder out)
   (for [[name data] (.items files)]
     (write-atomic (/ out name) data))
-  (lfor name files f"wrote {(/ out name)}"))
+  (lfor  name files  f"wrote {(/ out name)}"))

@@ -158,7 +158,7 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
 (defn load-huggingface [found]
   "{our name: #(file, their name, …)} -> {our name: tensor}, blocks' matrices turned back."
   (setv out {})
-  (for [file (sorted (sfor [file #* _] (.values found) file))]
+  (for [file (sorted (sfor  [file #* _] (.values found)  file))]
     (with [opened (safe-open file "pt")]
       (for [[ours [home theirs _]] (.items found)  :if (= home file)]
         (setv t (plain theirs (.get-tensor opened theirs) file)
@@ -170,7 +170,7 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
   (setv ours   (.get values "nanogpt_hy")
         biases (dfor  [name t] (.items tensors)  :if (.endswith name ".bias")  name t))
   (if (and (isinstance ours dict) (is (.get ours "bias") False)
-           (not (any (gfor t (.values biases) (.any t)))))
+           (not (any (gfor  t (.values biases)  (.any t)))))
     [(dfor  [name t] (.items tensors)  :if (not-in name biases)  name t) (replace c :bias False)]
     [tensors c]))
 

@@ -33,7 +33,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   (setv chars tokenizer.chars)
   (pickle.dumps {"vocab_size" (len chars)
                  "itos" (dict (enumerate chars))
-                 "stoi" (dfor [id char] (enumerate chars) char id)}
+                 "stoi" (dfor  [id char] (enumerate chars)  char id)}
                 :protocol 4))
 
 (defn fresh-optimizer [c]
@@ -58,7 +58,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
         args  (dfor  [name value] (.items (asdict c))
                      :if (in name [#* SIZES "dropout" "bias"])
                      name value))
-  (setv ckpt {"model"         (dfor [name t] (.items tensors) name (.clone t))
+  (setv ckpt {"model"         (dfor  [name t] (.items tensors)  name (.clone t))
               "optimizer"     (fresh-optimizer c)
               "model_args"    args
               "iter_num"      (get trained.meta "step")
@@ -116,7 +116,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
       (setv parts (.infolist file)))
     (except [e [OSError zipfile.BadZipFile ValueError NotImplementedError]]
       (refuse path f"is no ckpt.pt as torch writes it ({(short (str e))})" ANOTHER)))
-  (when (or (any (gfor p parts p.compress-type)) (> (sum (gfor p parts p.file-size)) size))
+  (when (or (any (gfor  p parts  p.compress-type)) (> (sum (gfor  p parts  p.file-size)) size))
     (refuse path "has compressed or overlapping parts, which torch never writes" ANOTHER))
   size)
 
@@ -177,12 +177,12 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   "nanoGPT's ckpt.pt at PATH -> the Path of a checkpoint of ours."
   (setv [ckpt size] (load-torch path)
         tensors (nanogpt-tensors (get ckpt "model") size path)
-        tensors (dfor [name t] (.items tensors) name (plain name t path))
+        tensors (dfor  [name t] (.items tensors)  name (plain name t path))
         args    (get ckpt "model_args")
-        biased  (any (gfor name tensors (.endswith name ".bias")))
+        biased  (any (gfor  name tensors  (.endswith name ".bias")))
         c       (foreign-config (| {"bias" biased} args {"activation" "gelu"}) path)
         [tensors c] (complete tensors c path))
-  (check-fit (dfor [name t] (.items tensors) name (tuple t.shape)) c path)
+  (check-fit (dfor  [name t] (.items tensors)  name (tuple t.shape)) c path)
   (save-import out tensors c
                (or tokenizer (nanogpt-words ckpt path)) path
                :step (or (plain-number (.get ckpt "iter_num") int) 0)

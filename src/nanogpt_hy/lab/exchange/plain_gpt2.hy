@@ -46,7 +46,7 @@ slip and without a bias in the lm-head, for neither has a place there."
 
 (defn spread [n-head t]
   "(C ...) -> (2C ...): behind each head's part as many zeros."
-  (.flatten (torch.stack (lfor part (.chunk t n-head) (padded part))) 0 1))
+  (.flatten (torch.stack (lfor  part (.chunk t n-head)  (padded part))) 0 1))
 
 (defn widened [tensors c]
   "The same model with twice the channels, and room for the lm-head's bias. The second half repeats
@@ -92,7 +92,7 @@ slip and without a bias in the lm-head, for neither has a place there."
 (defn plain-gpt2 [trained]
   "Trained -> tensors, config, notes: in GPT-2's form, on the CPU; the notes say what changed."
   (setv [tensors c] (as-fast trained)
-        tensors (dfor [name t] (.items tensors) name (.cpu t))
+        tensors (dfor  [name t] (.items tensors)  name (.cpu t))
         slip    (if (= c.scale "n-embd") ["the lecture's slip is in the queries' weights now"] [])
         [tensors c notes] (without-head-bias (without-slip tensors c) c))
   [tensors (replace c :scale "head-size") [#* slip #* notes]])

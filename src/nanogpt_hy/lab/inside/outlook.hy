@@ -5,16 +5,13 @@
 (import  torch
          torch.nn.functional :as F
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.filters [next-probabilities]
+         nanogpt-hy.lab.data.markov [entropy]
+         nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.inside.subject [alphabet labels logits-of prompt-ids shown subject tables])
 
 (setv MOST-COSINES 128)      ; tokens or positions whose similarities are listed
 
 ;;; The next token
-
-(defn entropy [p]
-  "(V) -> nats"
-  (float (- (.sum (torch.xlogy p p)))))
 
 (defn next-characters [model prompt * [tokenizer None] [temperature 1.0] [top-k 0] [top-p 1.0]]
   "model, str -> dict: every token with its logit, its probability of coming next after PROMPT, and
@@ -22,9 +19,9 @@
   (setv about (subject model tokenizer)
         [ids cut-off] (prompt-ids about prompt)
         logits (get (logits-of about [ids]) 0)                            ; (T V)
-        before (next-probabilities (ncut logits -1))                      ; (V)
-        after  (next-probabilities (ncut logits -1) :temperature temperature
-                                   :top-k top-k :top-p top-p))
+        before (filtered-probabilities (ncut logits -1))                  ; (V)
+        after  (filtered-probabilities (ncut logits -1) :temperature temperature
+                                       :top-k top-k :top-p top-p))
   {"kind" "next"
    "question" (+ f"What comes after {(shown prompt)}? How far ahead is the likeliest, and what do "
                  "the filters leave?")
@@ -32,7 +29,7 @@
    "tokens" (alphabet about.tokenizer)
    "temperature" temperature  "top_k" top-k  "top_p" top-p
    "logits" (.tolist logits)  "before" (.tolist before)  "after" (.tolist after)
-   "entropy" (entropy before)})
+   "entropy" (float (entropy (.numpy (.cpu before))))})
 
 ;;; Embeddings
 

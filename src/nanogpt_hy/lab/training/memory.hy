@@ -1,5 +1,7 @@
 "Memory: how much a run took at most, and what to say where there is too little."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  contextlib [contextmanager]
          sys
          torch
@@ -41,6 +43,6 @@
   (try
     (yield)
     (except [e [MemoryError RuntimeError]]
-      (when (not (out-of-memory e))
+      (unless (out-of-memory e)
         (raise))
       (raise (WorkError (too-little run)) :from e))))

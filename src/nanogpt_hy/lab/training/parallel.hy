@@ -37,7 +37,7 @@ one comes, what a single process would have: whole tensors under the model's own
   (torch.cuda.set-device device)
   [device "each process has its own"])
 
-;; One model in all processes
+;;; One model in all processes
 
 (deflayer Together [model batches]
   "(B T) -> (B T V): what MODEL, which all processes have, makes of this one's rows. Gradients are
@@ -60,7 +60,7 @@ one comes, what a single process would have: whole tensors under the model's own
     model
     (Together model batches)))
 
-;; A part in each
+;;; A part in each
 
 (defn placed [group model device dtype shard]
   "MODEL on the DEVICE: all of it, or, if SHARD, this process's part; it computes in DTYPE."

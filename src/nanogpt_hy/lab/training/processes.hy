@@ -29,7 +29,7 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
       LATEST   20                        ; seconds after SIGTERM; after 30 torchrun kills
       PAUSE    0.2)                      ; seconds between two looks at the losses
 
-;; Meeting and parting
+;;; Meeting and parting
 
 (defn first-to-say [store]
   "A function: whether this process is the first of all to ask, wherever they keep their STORE."
@@ -121,7 +121,7 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
                            f"({(short (str e))}): {(way-on run)}"))
         :from e))))
 
-;; Telling each other
+;;; Telling each other
 
 (defn total [group tensor]
   "(...) -> (...): the sum of all processes' TENSORs, the same in each."
@@ -163,7 +163,7 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
                               "machine the same text, options, checkpoint and versions, and the "
                               "same kind of device"))))))
 
-;; The rows of a batch
+;;; The rows of a batch
 
 (defn check-shares [group train]
   "RequestError if the batches of a TrainConfig cannot be shared evenly, or not be drawn by all."
@@ -184,7 +184,7 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
     batch
     (lfor  part batch  (get (.chunk part group.size) group.rank))))
 
-;; Between steps
+;;; Between steps
 
 (defclass Pauses []
   "When a run pauses to look at its losses: a few times a second. Several processes must do so after

@@ -30,7 +30,7 @@
   #^ list operations
   #^ object trace)                 ; Path, or None where the run has no folder
 
-;; Watching
+;;; Watching
 
 (defn shares [most]
   "-> how many steps to warm up with, twice, and how many to watch, of at most MOST
@@ -74,7 +74,7 @@
     (write-atomic path (read-bytes draft)))
   path)
 
-;; What it saw
+;;; What it saw
 
 (defn seen [events steps wall * [trace None]]
   "Profiler events, added up by name -> Profile. Where a GPU computed, its time counts: the CPU only
@@ -99,7 +99,7 @@
   (.sort operations :key (fn [row] (- (get row 1))))
   (Profile steps wall whole on-gpu phases operations trace))
 
-;; In words
+;;; In words
 
 (defn timed-table [what rows seconds steps]
   "A table of #(name seconds calls) ROWS, with their shares of SECONDS, which STEPS took."

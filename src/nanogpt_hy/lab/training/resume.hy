@@ -20,9 +20,9 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.lab.training.session [preset-of write-config]
          nanogpt-hy.lab.training.trainer [at-work Run])
 
-(setv MOST 1e15)       ; of any number in a record of a run: more is no truth
+(setv MOST 1e15)       ; of any number in a record of a run: none can really be larger
 
-;; What may not differ
+;;; What may not differ
 
 (defn check-same [asked saved]
   "RequestError that names where two dicts of settings differ."
@@ -52,7 +52,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
     (raise (RequestError (+ f"cannot resume with another tokenizer: --tokenizer was {kind}, not "
                             f"{spec}: leave it out, or begin a new run without --resume")))))
 
-;; What a stranger may have written
+;;; What a stranger may have written
 
 (defn check-progress [path found]
   "RequestError if FOUND, which the checkpoint PATH says of the run's progress, cannot be true."
@@ -91,7 +91,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
                  (<= 0 (.min ids) (.max ids) (- run.config.vocab-size 1)))
       (raise (ValueError "the batch that was drawn ahead is none")))))
 
-;; On it goes
+;;; On it goes
 
 (defn resume-run [text * folder [stage None] [preset-name None] [tokenizer None]
                   [settings {}] #** options]

@@ -15,7 +15,7 @@
          nanogpt-hy.lab.training.randomness [seeded-state]
          nanogpt-hy.lab.training.trainer [look own-dropout Run])
 
-;; Its state
+;;; Its state
 
 (defn state-tensors [run]
   "-> dict of tensors: all that the next step depends on, beside the numbers of `progress`."
@@ -88,7 +88,7 @@
            (json.loads (json.dumps (progress run))))
   copy)
 
-;; Its metrics
+;;; Its metrics
 
 (defn metrics-so-far [run]
   "-> dicts: the rows of the run's metrics.jsonl."

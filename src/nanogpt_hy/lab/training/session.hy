@@ -26,7 +26,7 @@
       RUNS          "runs"
       EXIT-CODES    {"SIGINT" 130  "SIGTERM" 143  "SIGHUP" 129})       ; as shells: 128 and number
 
-;; What is asked for
+;;; What is asked for
 
 (defn read-settings [path]
   "-> dict: the hyperparameters in the TOML file PATH."
@@ -63,7 +63,7 @@
         [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) asked))
   (Run corpus config train :stage stage :folder folder))
 
-;; Its folder
+;;; Its folder
 
 (defn name-of [text]
   "The name of the file TEXT, without its ending, fit for a folder's name."
@@ -115,7 +115,7 @@
                     "sha256" run.corpus.sha256  "parameters" (parameters-count run.model)})
   run)
 
-;; From trained weights on
+;;; From trained weights on
 
 (defn tuned-run [text checkpoint * [preset-name None] [settings {}] [folder None] #** options]
   "A new Run on TEXT, a file's name or a Corpus, that starts from the weights of CHECKPOINT, a file
@@ -135,7 +135,7 @@
   (load-weights run.model (parts-of (as-model-part (.state-dict trained.model)) run.model))
   run)
 
-;; The whole of it
+;;; The whole of it
 
 (defn [contextmanager] polite-stop [run]
   "Within, Ctrl-C, SIGTERM and the closing of the terminal let the step be finished. A second one

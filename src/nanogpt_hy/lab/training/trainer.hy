@@ -50,7 +50,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
       (setv run.default-state (default-state run.device))
       (set-default-state outside run.device))))
 
-;; The run
+;;; The run
 
 (deflayer Forward [model device dtype scaler]
   "(B T) -> (B T V): MODEL, computing in DTYPE; in float16 gradients are scaled up on their way in."
@@ -209,7 +209,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
         run.seconds (+ run.seconds (- (perf-counter) started)))
   loss)
 
-;; Evaluation
+;;; Evaluation
 
 (defn eval-iters [run]
   "Batches in the evaluation of a split, or all: all where that costs less than a quarter of the

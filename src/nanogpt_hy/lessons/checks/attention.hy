@@ -147,7 +147,7 @@
   (check-causal head n-embd)
   (must-be-shaped (head x) [2 6 head-size] "what a head gives")
   (sees-its-past head n-embd)
-  (must (all (gfor layer [head.key head.query head.value]  (is layer.bias None)))
+  (must (all (gfor  layer [head.key head.query head.value]  (is layer.bias None)))
         "key, query and value are linear layers without bias")
   (must (not (same (head x) (plain-head head x n-embd)))
         (+ "the scores are divided by the root of n-embd: they are sums over the head size, so "

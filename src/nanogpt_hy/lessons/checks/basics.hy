@@ -1,5 +1,7 @@
 "How a check fails, draws at random and compares numbers."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  functools [wraps]
          torch
          nanogpt-hy.errors [WorkError])
@@ -9,7 +11,7 @@
 
 (defn must [right sentence]
   "CheckFailed with SENTENCE, unless RIGHT."
-  (when (not right)
+  (unless right
     (raise (CheckFailed sentence))))
 
 (defn repeatable [check]

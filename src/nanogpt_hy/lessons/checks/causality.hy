@@ -51,7 +51,7 @@
 (defn embedded [model ids]
   "-> logits, [what each nn.Embedding in MODEL gave]."
   (setv found []
-        hooks (lfor layer (.modules model)
+        hooks (lfor  layer (.modules model)
                     :if (isinstance layer nn.Embedding)
                     (.register-forward-hook layer (fn [_ inputs output] (.append found output)))))
   (setv logits (model ids))

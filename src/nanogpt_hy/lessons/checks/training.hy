@@ -155,7 +155,7 @@
         generator (torch.get-rng-state)
         result    (act))
   (must (torch.equal (weights model) start) "evaluating changed the weights: it must only look")
-  (must (all (gfor p (.parameters model) (is p.grad None)))
+  (must (all (gfor  p (.parameters model)  (is p.grad None)))
         "evaluating left gradients behind, which the next step would take for its own")
   (must (not result.requires-grad)
         "the loss still carries what is needed for gradients, which takes memory: use no-grad")
@@ -167,7 +167,7 @@
 (defn [repeatable] check-evaluate [evaluate]
   "(evaluate model batches): the mean loss, in eval mode; MODEL is as before, and in training."
   (setv model   (little-model 5 :dropout 0.5)
-        batches (lfor _ (range 3)  [(torch.randint 5 #(6 4)) (torch.randint 5 #(6 4))]))
+        batches (lfor  _ (range 3)  [(torch.randint 5 #(6 4)) (torch.randint 5 #(6 4))]))
   (.eval model)
   (setv losses (lfor  [x y] batches  (.detach (plain-loss model x y))))
   (.train model)
