@@ -448,8 +448,10 @@ sys.exit(main(['--version']))
   (assert (in f"goes on at step {step :,}" said.err))
   (assert (= (saved folder) (+ step 5))))
 
-(defn test-a-prompt-without-end [ask]
-  (refused (ask "sample" "--prompt-file" "/dev/zero") "more than 100,000,000 bytes"))
+(defn test-a-prompt-without-end [ask monkeypatch]
+  (refused (ask "sample" "--prompt-file" "/dev/zero") "more than 100,000,000 bytes")
+  (.setattr monkeypatch sys "stdin" (io.TextIOWrapper (open "/dev/zero" "rb")))
+  (refused (ask "sample" "--prompt-file" "-") "standard input has more than 100,000,000 bytes"))
 
 (defn test-ctrl-c-elsewhere [ask monkeypatch]
   (defn interrupted [#* arguments #** more]

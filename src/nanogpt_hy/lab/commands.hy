@@ -14,7 +14,7 @@
          nanogpt-hy.lab.console [clock console plain-console progress-bar]
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.data.prepare [prepare-text]
-         nanogpt-hy.lab.data.texts [decode-text read-text]
+         nanogpt-hy.lab.data.texts [read-text]
          nanogpt-hy.lab.explaining [explain-texts]
          nanogpt-hy.lab.files [held]
          nanogpt-hy.lab.sampler [sample-texts Settings]
@@ -32,7 +32,7 @@
          nanogpt-hy.lab.training.tensorboard [curves summary-writer]
          nanogpt-hy.lab.training.trainer [steps])
 
-;; train
+;;; train
 
 (defn open-run [text * stage preset config tokenizer out resume init-from options hold]
   "-> Run, and why it has its hyperparameters, in words. HOLD keeps others out of a folder that is
@@ -127,15 +127,14 @@
                 :starts run.corpus.starts
                 :settings (Settings :max-new-tokens tokens :seed run.train.seed)))
 
-;; sample
+;;; sample
 
 (defn read-prompt [prompt prompt-file]
-  "The prompt, from the option, from a file or from standard input."
+  "The prompt, from the option or from a file."
   (cond
     (is prompt-file None) (or prompt "")
     (is-not prompt None)
       (raise (RequestError "--prompt and --prompt-file say two prompts: give one of them"))
-    (= prompt-file "-") (decode-text (.read sys.stdin.buffer) "standard input")
     True (read-text prompt-file)))
 
 (defn sample [* ckpt prompt prompt-file explain device #** settings]
@@ -151,7 +150,7 @@
     (sample-texts trained.model trained.tokenizer sys.stdout #** how))
   0)
 
-;; prepare
+;;; prepare
 
 (defn prepare [text out * tokenizer overwrite]
   "`nanogpt-hy prepare`: write the token file OUT of TEXT; -> exit code."

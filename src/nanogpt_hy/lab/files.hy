@@ -52,13 +52,18 @@ one or the new one, also after a kill -9 or a power cut."
       (raise (RequestError f"{(short (str path))} is no file name ({e}): name another")
              :from None))))
 
+(defn bytes-of [file name * [most None]]
+  "open file, text -> bytes: what is in the file called NAME, of which no more than MOST bytes are
+  wanted."
+  (setv data (.read file (if (is most None) -1 (+ most 1))))
+  (when (and (is-not most None) (> (len data) most))
+    (raise (RequestError f"{name} has more than {most :,} bytes, too many: name another file")))
+  data)
+
 (defn read-bytes [path * [most None]]
   "file name -> bytes: what is in the file, of which no more than MOST bytes are wanted."
   (with [file (reading path)]
-    (setv data (.read file (if (is most None) -1 (+ most 1)))))
-  (when (and (is-not most None) (> (len data) most))
-    (raise (RequestError f"{path} has more than {most :,} bytes, too many: name another file")))
-  data)
+    (bytes-of file path :most most)))
 
 (defn read-toml [path * [most MOST-TOML]]
   "file name -> dict: what a TOML file of at most MOST bytes says."

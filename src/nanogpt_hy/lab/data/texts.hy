@@ -6,11 +6,11 @@
          hashlib [sha256]
          itertools [chain]
          os
-         sys [maxsize]
+         sys
          numpy :as np
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.encoding [codes]
-         nanogpt-hy.lab.files [is-special read-bytes reading])
+         nanogpt-hy.lab.files [bytes-of is-special read-bytes reading])
 
 (setv BLOCK        200,000         ; bytes read at once: more would only leave the processor's cache
       MOST-AT-ONCE 100,000,000     ; bytes of a file that is read as a whole
@@ -49,8 +49,10 @@
   (.join "" (decoded [data] path)))
 
 (defn read-text [path]
-  "The characters of the UTF-8 file at PATH, which may have MOST-AT-ONCE bytes."
-  (decode-text (read-bytes path :most MOST-AT-ONCE) path))
+  "The characters of the UTF-8 file at PATH, which may have MOST-AT-ONCE bytes; - is stdin."
+  (if (= (str path) "-")
+    (decode-text (bytes-of sys.stdin.buffer "standard input" :most MOST-AT-ONCE) "standard input")
+    (decode-text (read-bytes path :most MOST-AT-ONCE) path)))
 
 
 ;;; Looked through
@@ -155,7 +157,7 @@
     (setv self.texts (iter texts)
           self.rest  ""))
 
-  (defn take [self [count maxsize]]
+  (defn take [self [count sys.maxsize]]
     "int -> texts: the next COUNT characters, or all there are."
     (while (> count 0)
       (setv text (or self.rest (next self.texts None)))
