@@ -6,6 +6,7 @@
          nanogpt-hy.config [configs preset]
          nanogpt-hy.lab.training :as training
          nanogpt-hy.lab.training.compiling [choose-compile compile-lazily Compiled seconds]
+         nanogpt-hy.lab.training.device [with-threads]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps])
 
@@ -34,6 +35,14 @@
     test-compiling-is-weighed-against-the-run [options expected monkeypatch]
   (monkeypatch.setattr shutil "which" (fn [name] "/bin/cc"))
   (assert (= expected (get (choose-compile CPU #* (sizes #** options)) 0))))
+
+(defn test-a-recorded-step-is-not-compiled [monkeypatch]
+  (monkeypatch.setattr shutil "which" (fn [name] "/bin/cc"))
+  (setv narrow (sizes :max-iters 100,000 :n-embd 32))
+  (for [[threads expected] [[1 True] [2 False]]]
+    (with [_ (with-threads threads)]
+      (assert (= expected (get (choose-compile CPU #* narrow :recorded True) 0)))
+      (assert (get (choose-compile CPU #* narrow) 0)))))
 
 (defn test-without-a-compiler-nothing-is-compiled [monkeypatch]
   (monkeypatch.setattr shutil "which" (fn [name] None))

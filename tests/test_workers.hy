@@ -14,9 +14,11 @@ plain forms give."
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.training.adamw [AdamW parameter-groups]
          nanogpt-hy.lab.training.device [with-threads]
+         nanogpt-hy.lab.training.recording [can-record Recorded]
          nanogpt-hy.lab.training.saving [state-tensors]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
+         nanogpt-hy.lab.training.workers :as workers
          nanogpt-hy.lab.training.workers [in-turn Workers])
 
 (setv WIDE (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 72))
@@ -160,3 +162,59 @@ plain forms give."
     (setv [whole parted] [(trained 6) (trained 2 4)]))
   (for [[name t] (.items whole)]
     (assert (torch.equal t (get parted name)) name)))
+
+;;; Recorded
+
+(setv NARROW-ONE (replace WIDE :n-embd 8)
+      recordable (pytest.mark.skipif (not (can-record)) :reason "from Python 3.14 on nothing is"))
+
+(defn [recordable (pytest.mark.parametrize "c" [NARROW-ONE
+                                                (replace NARROW-ONE :bias False)
+                                                (replace NARROW-ONE :block-size 70)]
+                                           :ids ["plain" "no-bias" "in-parts"])
+       (settings :max-examples 5 :deadline None)
+       (given :B (st.integers 1 5) :share (st.floats 0.1 1))]
+    test-what-was-recorded-is-the-same-to-the-bit [c B share]
+  "The first time, and each further one: with other weights, another batch, and another model."
+  (setv record (Recorded add-gradient)
+        models (lfor  _ (range 2)  (gpt c)))
+  (for [model models  w (.parameters model)]
+    (setv w.grad (torch.zeros-like w)))
+  (for [turn (range 6)]
+    (setv model (get models (% turn 2))
+          batch (lfor  _ "xy"  (torch.randint 11 #(B c.block-size)))
+          found (lfor  act [add-gradient record]
+                       (do (for [w (.parameters model)]
+                             (.fill- w.grad turn))
+                           (setv loss (act model #* batch share))
+                           [loss #* (lfor  w (.parameters model)  (.clone w.grad))])))
+    (for [[expected own] (zip #* found)]
+      (assert (torch.equal expected own)))
+    (with [_ (torch.no-grad)]
+      (for [w (.parameters model)]
+        (.add- w (torch.randn-like w) :alpha 0.1))))
+  (assert (= 1 (len record.records))))
+
+(defn [recordable] test-a-narrow-run-is-recorded-and-repeats-itself-bit-for-bit [root monkeypatch]
+  (defn trained [#* parts]
+    (setv run (new-run (str (/ root "data" "ab.txt")) :n-embd 8 :n-head 2 :device "cpu"
+                       :block-size 16))
+    (for [count parts]
+      (steps run count))
+    [run (state-tensors run)])
+  (with [_ (with-threads 2)]
+    (setv [run whole] (trained 6)
+          [_ parted]  (trained 2 4)
+          [_ again]   (do (.setattr monkeypatch workers "can_record" (fn [] False))
+                          (trained 6))))
+  (assert (isinstance run.workers.add-gradient Recorded))
+  (assert (= 2 run.workers.threads))
+  (for [[name t] (.items whole)]
+    (assert (torch.equal t (get parted name)) name)
+    (when (.is-floating-point t)                     ; one thread adds up in another order
+      (assert-close t (get again name) :rtol 1e-3 :atol 1e-5))))
+
+(defn [(pytest.mark.parametrize "options" [{"dropout" 0.1} {"n_embd" 128} {"compile" "on"}])]
+    test-what-is-not-recorded [options root]
+  (setv run (new-run (str (/ root "data" "ab.txt")) :device "cpu" #** options))
+  (assert (not (isinstance run.workers.add-gradient Recorded))))

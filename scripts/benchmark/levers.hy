@@ -52,6 +52,7 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
 
 (setv ENDLESS  (** 2 60)
       TRAINING {"the written-out gradient" [trainer  "by_hand"      (fn [run] False)]
+                "a recorded step"          [workers  "can_record"   (fn [] False)]
                 "rows for each thread"     [workers  "MOST_WORKERS" 1]
                 "rows in parts"            [workers  "PART"         ENDLESS]
                 "attention in parts"       [backprop "QUERIES"      ENDLESS]

@@ -180,7 +180,8 @@
       (fn [bench] (past-the-context bench PAST 500 "past 64: 500 tokens"))])
    "levers" (Workload "our steps and texts, without one of the ways in which they are fast"
      [(partial of-training "train-toy" TOY
-        ["the written-out gradient" "batches by one index" "cutting a flat gradient"])
+        ["the written-out gradient" "a recorded step" "batches by one index"
+         "cutting a flat gradient"])
       (partial of-training "train-cpu" CPU
         ["the written-out gradient" "rows for each thread" "batches by one index"])
       (partial of-training "train-big" BIG

@@ -13,7 +13,7 @@ from the ids to the gradients."
 
 (eval-when-compile
   (require hyrule [-> ncut]))
-(import  functools [partial]
+(import  functools [cache partial]
          math [inf sqrt]
          torch
          torch.nn.functional :as F
@@ -42,13 +42,25 @@ from the ids to the gradients."
         [y mean rstd] (torch.native-layer-norm x shape weight bias layer.eps)
         biased (is-not bias None))
   (defn back [dy]
-    (setv [dx dweight dbias] (aten.native-layer-norm-backward dy x shape mean rstd weight bias
-                                                              [True True biased]))
+    (setv [dx dweight dbias]
+            (if (torch.jit.is-tracing)
+              (.norm-back (recordable) dy x shape mean rstd weight)
+              (aten.native-layer-norm-backward dy x shape mean rstd weight bias
+                                               [True True biased])))
     (.add_ weight.grad dweight)
     (when biased
       (.add_ bias.grad dbias))
     dx)
   [y back])
+
+(defn [cache] recordable []
+  "torch.jit.trace takes no list of booleans from Python, but a function of TorchScript that has one
+  in it. (The derivatives do not depend on a bias; only its size is looked at.)"
+  (torch.jit.CompilationUnit "
+def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tensor, weight: Tensor):
+    return torch.ops.aten.native_layer_norm_backward(
+        dy, x, shape, mean, rstd, weight, weight, [True, True, True])
+"))
 
 (defn bend [activation x]
   "(B T 4C) -> (B T 4C): ACTIVATION is one of fast's."
@@ -198,7 +210,7 @@ from the ids to the gradients."
   "(B T V) (B T) -> (): SHARE of the cross-entropy, and the gradient by the logits."
   (setv logs (F.log-softmax (.flatten logits 0 1) :dim -1)             ; (B*T V)
         places (.view targets -1 1)                                    ; (B*T 1)
-        part (/ share (.numel targets)))
+        part (/ share (int (.numel targets))))         ; to torch.jit.trace a size is a tensor
   (defn back []
     (-> (.exp logs)
         (.scatter-add_ 1 places (.new-full logs places.shape -1.0))

@@ -10,8 +10,9 @@
          nanogpt-hy.lab.files [short]
          nanogpt-hy.lab.training.device [NARROW])
 
-;; On a CPU compiling takes 20 to 50 seconds. It saves a third of the time of a narrow model, and
-;; nothing of a wide one's, which goes into products of matrices. The numbers for GPUs are guesses.
+;; On a CPU compiling takes 20 to 50 seconds. It saves a third of the time of a narrow model whose
+;; steps are not recorded (recording.hy), and nothing of a wide one's, which goes into products of
+;; matrices. The numbers for GPUs are guesses.
 (setv LONG       60             ; seconds of computing, as estimated, from which on it is worth it
       SPEEDS     {"cpu" 1e11    ; floating-point operations a second, of wide layers: a core or two,
                   "cuda" 4e13}  ; a GPU of a data centre in bfloat16
@@ -40,8 +41,8 @@
   (import torch.utils._triton [has-triton])
   (has-triton))
 
-(defn choose-compile [device config train]
-  "-> whether to compile, and the reason in words."
+(defn choose-compile [device config train * [recorded False]]
+  "-> whether to compile, and the reason in words. RECORDED: that is how steps are done otherwise."
   (cond
     (= train.compile "off") [False "asked for"]
     (= train.compile "on")  (if (has-compiler device)
@@ -57,6 +58,8 @@
     (> config.n-embd NARROW)
                             [False "saves nothing of wide layers on a CPU"]
     config.dropout          [False "does not pay with dropout on a CPU"]
+    (and recorded (> (torch.get-num-threads) 1))
+                            [False "no faster than two threads and a recorded step"]
     (has-compiler device)   [True "a long run of narrow layers"]
     True                    [False "no compiler was found"]))
 

@@ -33,7 +33,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.training.processes [check-agreement check-shares own-rows Pauses total]
          nanogpt-hy.lab.training.randomness [default-state named-generator named-seed seeded-state
                                              set-default-state]
-         nanogpt-hy.lab.training.workers [train-step :as train-step-by-hand  Workers]
+         nanogpt-hy.lab.training.workers [is-recorded train-step :as train-step-by-hand  Workers]
          nanogpt-hy.ladder [build-model])
 
 (defn [contextmanager] at-work [run]
@@ -77,7 +77,9 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
           self.folder (when folder (Path folder))
           [self.device self.device-reason] (own-device self.group train.device)
           [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device)
-          [self.compiled self.compile-reason] (choose-compile self.device config train)
+          [self.compiled self.compile-reason]
+            (choose-compile self.device config train
+                            :recorded (and (by-hand self) (is-recorded config)))
           self.step 0  self.tokens 0  self.seconds 0.0
           self.warm None                   ; tokens and seconds after the first step here
           self.listeners []                ; who hears of each row of metrics

@@ -13,8 +13,9 @@ hand is cut into parts that its cache can hold."
          nanogpt-hy.backprop [add-gradient]
          nanogpt-hy.lab.training.adamw [flat-gradients]
          nanogpt-hy.lab.training.compiling [compile-lazily]
-         nanogpt-hy.lab.training.device [threads-for]
-         nanogpt-hy.lab.training.phases [in-phase])
+         nanogpt-hy.lab.training.device [NARROW threads-for]
+         nanogpt-hy.lab.training.phases [in-phase]
+         nanogpt-hy.lab.training.recording [can-record Recorded])
 
 (setv MOST-WORKERS 2                   ; Python lets only one at a time decide what comes next
       PART (** 2 21))                  ; numbers in the widest layer that a cache holds well
@@ -26,6 +27,10 @@ hand is cut into parts that its cache can hold."
   [(deepcopy model (dict (zip (map id weights) twins)))
    (flat-gradients twins)])
 
+(defn is-recorded [config]
+  "Whether a step of a model of CONFIG is recorded: a narrow one's, without chance in it."
+  (and (<= config.n-embd NARROW) (not config.dropout) (can-record)))
+
 (defclass Workers []
   "They find the gradient of a FastGPT of CONFIG, whose weights the flat OPTIMIZER moves. Dropout
   draws from (CHANCE i), a generator for worker i at this step."
@@ -33,17 +38,20 @@ hand is cut into parts that its cache can hold."
   (defn __init__ [self model config optimizer chance * [compiled False]]
     (setv self.chance       (when config.dropout chance)
           self.optimizer    optimizer
+          recorded          (and (not compiled) (is-recorded config))
           ;; Compiled code wakes the other threads less often, so all of them serve it.
-          threads           (if compiled (torch.get-num-threads) (threads-for config))
+          threads           (if (or compiled recorded) (torch.get-num-threads) (threads-for config))
           count             (if compiled 1 (min MOST-WORKERS threads))
           ;; What else is done in a step keeps to one share of the threads too: OpenMP's go on
           ;; spinning for a while when there is nothing to do, and that in a worker's place.
-          self.threads-each (// threads count)
+          self.threads-each (if recorded 1 (// threads count))
           self.threads      (* count self.threads-each)
           self.others       (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
           self.models       [model #* (lfor  [m _] self.others  m)]
           self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
-          self.add-gradient (if compiled (compile-lazily add-gradient) add-gradient)
+          self.add-gradient (cond compiled (compile-lazily add-gradient)
+                                  recorded (Recorded add-gradient)
+                                  True     add-gradient)
           self.in-turn      (= count 1)
           self.pool         (when self.others
                               (ThreadPoolExecutor count :initializer torch.set-num-threads

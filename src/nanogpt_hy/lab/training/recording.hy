@@ -1,0 +1,53 @@
+"The gradient of a narrow model, recorded once and run again without Python.
+
+A step of a narrow model is some two hundred small operations, and Python takes about as long to ask
+for each of them as a core to compute it; nor can it ask in two threads at once. torch.jit.trace
+notes what is asked for, as a program that torch runs by itself: the same operations on the same
+numbers, so the same bits, but two threads can run it at the same time. (PyTorch recommends
+torch.compile instead. That takes half a minute and a C++ compiler, and this a twentieth of a
+second. Where a later torch no longer has it, steps are done as those of wide models.)"
+
+(eval-when-compile
+  (require hyrule [unless]))
+(import  sys
+         threading [Lock]
+         warnings
+         torch)
+
+(defn can-record []
+  "Whether this torch records: it says that it no longer does so from Python 3.14 on."
+  (and (hasattr torch.jit "trace") (< sys.version-info #(3 14))))
+
+(defclass Recorded []
+  "ADD-GRADIENT, as backprop.hy has it and without dropout, recorded when it first meets a batch of
+  some shape, or another share of it. Weights and gradients are handed in each time, so that what
+  was recorded with one model serves for all of its form, whose weights have a .grad at all times."
+
+  (defn __init__ [self add-gradient]
+    (setv self.add-gradient add-gradient
+          self.records {}
+          self.tensors {}                ; of each model: its weights and their gradients
+          self.lock    (Lock)))          ; only one model is recorded at a time
+
+  (defn [(torch.no-grad)] __call__ [self model x y share * [chance None]]
+    (unless (in model self.tensors)
+      (setv weights (tuple (.parameters model))
+            (get self.tensors model) [weights (tuple (gfor  w weights  w.grad))]))
+    (setv key    #(x.shape share)
+          record (.get self.records key))
+    (if record
+      (record x y #* (get self.tensors model))
+      (self.first-time key model x y share)))
+
+  (defn first-time [self key model x y share]
+    "Do it, and record it."
+    (setv loss None)
+    (defn noted [x y weights gradients]
+      (nonlocal loss)
+      (setv loss (self.add-gradient model x y share))
+      loss)
+    (with [_ self.lock
+           _ (warnings.catch-warnings :action "ignore")]       ; that sizes are those of this batch
+      (setv (get self.records key)
+            (torch.jit.trace noted #(x y #* (get self.tensors model)) :check-trace False)))
+    loss))
