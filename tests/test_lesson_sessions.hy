@@ -6,7 +6,7 @@
          rich.console [Console]
          nanogpt-hy.lessons.blocks [agree in-words steps-of]
          nanogpt-hy.lessons.lesson [as-number is-right read-lesson understood]
-         nanogpt-hy.lessons.page [narrow Page plain WIDTH]
+         nanogpt-hy.lessons.page [Lines narrow Page plain WIDTH]
          nanogpt-hy.lessons.progress [note-answer note-exercise note-section progress-path
                                       read-progress]
          nanogpt-hy.lessons.run :as run
@@ -101,14 +101,15 @@ An introduction with a [link](there.md) and **words**.
 
 (defn [(pytest.mark.parametrize #("typed" "number") [
         #("0.25" 0.25) #("0,25" 0.25) #(" 1/4 " 0.25) #("25%" 0.25) #("-3" -3) #("1,000" 1000)
-        #("4e2" 400) #("" None) #("a" None) #("1/0" None) #("ln 2" None)])]
+        #("4e2" 400) #("ln 1" 0) #("ln(1)" 0) #("" None) #("a" None) #("1/0" None) #("ln a" None)
+        #("ln 0" None)])]
       test-numbers-as-people-type-them [typed number]
   (assert (= (as-number typed) number)))
 
 (defn test-answers [small]
   (setv [choice number] (get small.sections "Predict"))
-  (assert (= (lfor  t ["b" "B" "b)" " b. " "c" ""]  (understood choice t))
-             ["b" "b" "b" "b" None None]))
+  (assert (= (lfor  t ["b" "B" "b)" "(b)" " b. " "c" ""]  (understood choice t))
+             ["b" "b" "b" "b" "b" None None]))
   (assert (is-right choice "b"))
   (assert (not (is-right choice "a")))
   (assert (is-right number 0.58))
@@ -203,7 +204,10 @@ An introduction with a [link](there.md) and **words**.
   (setv session (Session small :read (typing "") :page page))
   (.hand-over session)
   (assert (not (.is-full page)))
-  (.hand-over session))                            ; asks for nothing: nothing more could be typed
+  (.hand-over session)                             ; asks for nothing: nothing more could be typed
+  (setv session.read (typing "" "q"))
+  (with [_ (pytest.raises run.Leave)]              ; nor by a long part, or what a form prints
+    (.print (Console :file (Lines page)) (* "line\n" 25))))
 
 (defn [(pytest.mark.parametrize "last" ["q" "Quit" EOFError KeyboardInterrupt])]
       test-leaving-keeps-what-was-done [small last capsys monkeypatch]

@@ -268,8 +268,14 @@ exercise is passed by its solution and by nothing that is wrong."
         #("head" "(q @ k.transpose(-2, -1) / sqrt(D))"
           "name '@' is not defined; k.transpose( is Python: in Hy it is (.transpose k ...)")
         #("bigram" "(- (mean given))" "name 'mean' is not defined")
-        #("bigram" "- (.mean given)" "name '-' is not defined")])]
-      test-python-in-the-hole [name answer words tmp-path]
+        #("bigram" "- (.mean given)" "in Hy the operator comes first: (- a b)")
+        #("batches" "[(get ids places), (get ids places)]" "in Hy blanks divide, not commas")
+        #("tokens" "((sorted (set text)))" "there may be a parenthesis too many")
+        #("tokens" "(sorted (set TEXT))" "in words TEXT stands for the parameter text")
+        #("tokens" "(sorted (set text) :reverse true)" "in Hy it is True, as in Python")
+        #("embed" "(self.token(ids) + self.position(places))"
+          "self.token( is Python: in Hy it is (.token self ...)")])]
+      test-slips-in-the-hole [name answer words tmp-path]
   (with [failed (pytest.raises WorkError)]
     (check-file (find-lesson name) (filled (find-lesson name) answer tmp-path)))
   (assert (.endswith (str failed.value) words)))

@@ -391,7 +391,7 @@ def lesson(
     no_input
         Run straight through: nothing is asked, all is told.
     exercise
-        Write the lesson's exercise to a new file (default: lesson-NUMBER-NAME.hy).
+        Write the lesson's exercise to a new file (default: lesson-08-head.hy and the like).
     check
         Check what you made of the exercise in this file.
     solution

@@ -20,7 +20,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lessons.lesson [Exercise Solution Text])
 
-(setv PATIENCE 60)      ; seconds that a check may take; all of ours take less than two
+(setv PATIENCE 20)      ; seconds that a check may take; all of ours take less than two
 
 
 ;;; The hole
@@ -40,9 +40,12 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   (get (.all-of lesson Exercise) 0))
 
 (defn solved [lesson]
-  "LESSON's exercise with its hole filled."
-  (re.sub r"\(hole \"[^\"]*\"\)" (fn [_] (. (get (.all-of lesson Solution) 0) text))
-          (. (the-exercise lesson) text)))
+  "LESSON's exercise with its hole filled, and in a comment above what belongs there."
+  (setv form (. (get (.all-of lesson Solution) 0) text))
+  (defn filled [found]
+    (setv [indent before words] (.groups found))
+    f"{indent};; {words}:\n{indent}{before}{form}")
+  (re.sub r"(?m)^( *)(.*)\(hole \"([^\"]*)\"\)" filled (. (the-exercise lesson) text)))
 
 (defn exercise-text [lesson path]
   "LESSON's exercise as a Hy file: what to do, in comments, and the code with its hole."
@@ -98,6 +101,21 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          of              f"(.{name} {of} ...)"
          True            f"({name} ...)"))))
 
+(setv OPERATORS (.split "+ - * / // % ** @ < > <= >= = == !="))
+
+(defn hint-for [error text]
+  "What often leads to such an ERROR in TEXT, if anything."
+  (setv name (when (isinstance error NameError) (hy.unmangle (or error.name ""))))
+  (cond
+    (and (isinstance error TypeError) (in "not callable" (str error)))
+      (or (python-in text) "(f x) calls f: there may be a parenthesis too many")
+    (is name None) None
+    (in name OPERATORS) (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
+    (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
+    (in name ["true" "false" "none"]) f"in Hy it is {(.capitalize name)}, as in Python"
+    (.isupper name)     f"in words {name} stands for the parameter {(.lower name)}"
+    True                (python-in text)))
+
 (defn not-readable [path text error]
   "What to say when TEXT, from the file at PATH, is no Hy: where, and what is missing."
   (setv words (get [#* (.splitlines (str (getattr error "msg" error))) ""] 0)
@@ -121,7 +139,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
     (except [e KeyboardInterrupt]
       (raise))
     (except [e BaseException]                  ; SystemExit too: a file that exits was not checked
-      (setv hint (when (isinstance e NameError) (python-in text)))
+      (setv hint (hint-for e text))
       (raise (WorkError (+ f"{path}{(where-in path e)}: "
                            (if (where-in path e) "" f"calling {piece} failed: ")
                            (first-line e)

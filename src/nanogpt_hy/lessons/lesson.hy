@@ -11,6 +11,7 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 
 (import  dataclasses [dataclass]
          fractions [Fraction]
+         math [log]
          pathlib [Path]
          re
          nanogpt-hy.config [nearest]
@@ -182,10 +183,14 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 ;;; Judging an answer
 
 (defn as-number [text]
-  "What somebody typed -> float, or None: 0.25, 0,25, 25%, 1,000.  ; (as-number \"1/4\") => 0.25"
+  "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3 -> float, or None.
+  ; (as-number \"1/4\") => 0.25"
   (setv text (.replace (.strip text) " " ""))
   (when (re.fullmatch r"-?\d{1,3}(,\d{3})+" text)
     (setv text (.replace text "," "")))
+  (when (.startswith text "ln")
+    (setv number (as-number (.strip (cut text 2 None) "()")))
+    (return (when (and number (> number 0)) (log number))))
   (setv percent (.endswith text "%")
         text (.replace (.removesuffix text "%") "," "."))
   (try
@@ -198,7 +203,7 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   "What was typed, as an answer to QUESTION may be; None if it is none."
   (setv typed (.lower (.strip typed)))
   (if question.choices
-    (do (setv letter (.rstrip typed ".)"))
+    (do (setv letter (.strip typed "(.)"))
         (when (in letter question.choices) letter))
     (as-number typed)))
 

@@ -24,13 +24,16 @@
                      (.rstrip f" {(visible name) :>3} {p :.3f} {(* "#" (round (* width p)))}"))))
 
 (defn curve [values * [height 8] [low 0.0] [label "{:.2f}"]]
-  "[numbers] -> text: a column of signs for each, from LOW up; the scale stands at the left."
+  "[numbers] -> text: a column of signs for each, from LOW up; the scale stands at the left, the
+  first and the last number below."
   (setv high (max values)
         level (fn [v] (round (* height (/ (- v low) (- high low)))))
         levels (lfor  v values  (level v)))
-  (.join "\n" (gfor  h (range height 0 -1)
-                     (.rstrip (+ f"{(.format label (+ low (* (- high low) (/ h height)))) :>7} |"
-                                 (.join "" (gfor  l levels  (if (>= l h) " #" "  "))))))))
+  (.join "\n"
+    [#* (gfor  h (range height 0 -1)
+               (.rstrip (+ f"{(.format label (+ low (* (- high low) (/ h height)))) :>7} |"
+                           (.join "" (gfor  l levels  (if (>= l h) " #" "  "))))))
+     f"         from {(.format label (get values 0))} to {(.format label (get values -1))}"]))
 
 (defn attention-pictures [trained prompt]
   "A Made or Trained model, text -> text: for each layer and head, who listens to whom."

@@ -5,7 +5,7 @@
          functools [cache]
          pathlib [Path]
          tempfile [TemporaryDirectory]
-         textwrap [shorten]
+         textwrap
          torch
          nanogpt-hy.course [generate]
          nanogpt-hy.lab.data.chain-files [write-chain]
@@ -111,15 +111,13 @@
     (setv trained (made stage #** options)
           floor trained.floor
           (get losses stage) trained.loss)
-    (print f"{stage :<14} {trained.parameters :>8,}  {trained.loss :>7.4f}  {(adds stage)}"
+    (print (textwrap.fill f"{trained.loss :>7.4f}  {(. (get STAGES stage) adds)}" 80
+                          :initial-indent f"{stage :<14} {trained.parameters :>8,}  "
+                          :subsequent-indent (* " " 34) :drop-whitespace True)
            :flush True))
   (when (is-not floor None)
     (print f"{"floor" :<14} {"" :>8}  {floor :>7.4f}  no model can lose less"))
   losses)
-
-(defn adds [stage]
-  "What STAGE adds, short enough for a line."
-  (shorten (. (get STAGES stage) adds) 46 :placeholder " ..."))
 
 (defn written [trained [count 40] * [seed 1] [prompt "\n"]]
   "-> str: what a Made model writes after PROMPT."

@@ -8,7 +8,7 @@
          textwrap
          rich.console [Console]
          rich.text [Text]
-         nanogpt-hy.lab.lisp.showing [show-highlighted]
+         nanogpt-hy.lab.lisp.showing [coloured]
          nanogpt-hy.lab.lisp.twin [python-of source-of])
 
 (setv WIDTH 80)
@@ -80,17 +80,23 @@
   (defn __init__ [self [out None]]
     (setv self.console (Console :file (or out sys.stdout) :highlight False :soft-wrap True)
           self.blank  True                     ; whether the last line was empty
-          self.unread 0))                      ; lines since somebody last showed that they read
+          self.unread 0                        ; lines since somebody last showed that they read
+          self.wait   (fn [])))                ; what to do when the terminal is full of those
 
   (defn line [self [text ""] [style ""]]
-    "One or more lines, as they are."
-    (.print self.console (Text text :style style))
-    (setv self.blank (not text))
-    (+= self.unread 1 (.count text "\n")))
+    "One or more lines, as they are; text may be rich's."
+    (setv shown (if (isinstance text str) (Text text :style style) text))
+    (for [one (.split shown "\n" :allow-blank True)]
+      (when (.is-full self :spare 2)
+        (setv self.unread 0)
+        (self.wait))
+      (.print self.console one)
+      (+= self.unread 1))
+    (setv self.blank (not text)))
 
-  (defn is-full [self]
-    "Whether a terminal shows about as much as it can that nobody has read yet."
-    (and self.console.is-terminal (> self.unread (- self.console.height 8))))
+  (defn is-full [self [spare 8]]
+    "Whether a terminal shows all that it can but SPARE lines that nobody has read yet."
+    (and self.console.is-terminal (>= self.unread (- self.console.height spare))))
 
   (defn gap [self]
     "An empty line, if there is none yet."
@@ -119,11 +125,27 @@
 
   (defn piece [self name [python False]]
     "The source of a piece of the project, or the Python that it becomes."
-    (setv text (if python (python-of name) (source-of name)))
+    (setv text (narrow (.rstrip (if python (python-of name) (source-of name)))))
     (.gap self)
-    (if self.console.is-terminal
-        (do (show-highlighted [["" (if python "python" "hylang") text]] self.console)
-            (+= self.unread (.count text "\n")))
-        (do (.line self (narrow text))
-            (.line self)))
-    (setv self.blank True)))
+    (.line self (if self.console.is-terminal
+                  (coloured text (if python "python" "hylang"))
+                  text))
+    (.line self)))
+
+(defclass Lines []
+  "A file whose lines go to a PAGE."
+
+  (defn __init__ [self page]
+    (setv self.page page  self.begun ""))
+
+  (defn write [self text]
+    (setv [#* lines self.begun] (.split (+ self.begun text) "\n"))
+    (for [line lines]
+      (.line self.page line)))
+
+  (defn flush [self])
+
+  (defn end [self]
+    "What was begun is a line too."
+    (when self.begun
+      (.write self "\n"))))

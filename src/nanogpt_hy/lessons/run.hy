@@ -14,7 +14,7 @@ was done."
          nanogpt-hy.lessons.exercise [check-file solved write-exercise]
          nanogpt-hy.lessons.lesson [Code Command Exercise find-lesson is-right lesson-paths Question
                                     read-lesson Solution Text understood]
-         nanogpt-hy.lessons.page [Page plain reflow]
+         nanogpt-hy.lessons.page [Lines Page plain reflow]
          nanogpt-hy.lessons.progress [note-answer note-exercise note-section read-progress])
 
 (setv TRIES 3)            ; times that something not understood may be typed
@@ -34,7 +34,8 @@ was done."
           self.page   (or page (Page))
           self.asked  0
           self.values []                 ; #(step text) of all that was shown
-          self.module None))              ; where the blocks are run; made when the first one is
+          self.module None                ; where the blocks are run; made when the first one is
+          self.page.wait (fn [] (.pause self "more"))))
 
   (defn hold [self]
     "The whole lesson, or what the learner has not gone through yet."
@@ -79,15 +80,15 @@ was done."
               (.value-of self step))))))
 
   (defn go-through [self parts]
-    (for [part parts]
+    (for [part parts
+          :if (not (isinstance part Solution))]         ; that is there to be looked up
       (.hand-over self)
       (cond
         (isinstance part Text)     (.paragraph self.page part.text)
         (isinstance part Code)     (.run self part)
         (isinstance part Command)  (.command self part)
         (isinstance part Question) (.ask self part)
-        (isinstance part Exercise) (.offer self part)
-        (isinstance part Solution) None)))       ; it is there to be looked up, not to be shown
+        (isinstance part Exercise) (.offer self part))))
 
   (defn hand-over [self]
     "Wait for the learner when the terminal is full of what they have not read yet."
@@ -153,7 +154,9 @@ was done."
       (.hand-over self)
       (.code self.page step.text)
       (.flush sys.stdout)
-      (setv value (.value-of self step))
+      (with [said (redirect-stdout (Lines self.page))]
+        (setv value (.value-of self step))
+        (.end said))
       (unless (is step.claim None)
         (.append self.values #(step (in-words value)))
         (.value self.page (in-words value))))
@@ -219,11 +222,16 @@ was done."
 (defn list-lessons []
   "Print the lessons, a line each, with the learner's progress."
   (setv progress (read-progress (fn [text] (print text :file sys.stderr))))
-  (for [path (lesson-paths)]
-    (setv lesson (read-lesson path))
-    (print (.rstrip (+ f"{lesson.number :>2}  {lesson.name :<13} {lesson.title :<37} "
-                       (state lesson (.get progress lesson.name {}))))))
-  (print "\nnanogpt-hy lesson 1 begins; a lesson takes ten to twenty minutes."))
+  (setv lessons (lfor  path (lesson-paths)  (read-lesson path))
+        states  (lfor  lesson lessons  (state lesson (.get progress lesson.name {})))
+        left    (lfor  [lesson words] (zip lessons states)
+                       :if (not (.startswith words "done"))
+                       lesson))
+  (for [[lesson words] (zip lessons states)]
+    (print (.rstrip f"{lesson.number :>2}  {lesson.name :<13} {lesson.title :<37} {words}")))
+  (setv next (if left (get left 0) (get lessons 0)))
+  (print (+ f"\nnanogpt-hy lesson {next.number} {(if (in next.name progress) "goes on" "begins")}; "
+            "a lesson takes ten to twenty minutes.")))
 
 (defn check [lesson path]
   "Check a learner's file and praise it; WorkError if it is wrong."
@@ -240,7 +248,7 @@ was done."
     (.hold session)
     (except [Leave]
       (print (+ f"\nUntil next time. What you did is noted; nanogpt-hy lesson {lesson.number} "
-                "goes on.")))
+                "takes it up again.")))
     (except [KeyboardInterrupt]
       (when no-input
         (raise))

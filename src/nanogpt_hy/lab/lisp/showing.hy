@@ -30,13 +30,12 @@
 (defn show-highlighted [texts console]
   "The texts in colours, side by side if there is room."
   (import rich.console [Group]
-          rich.syntax [ANSISyntaxTheme Syntax]
+          rich.syntax [Syntax]
           rich.table [Table]
           rich.text [Text])
-  (setv theme (ANSISyntaxTheme (colours))
-        blocks (lfor  [title language text] texts
+  (setv blocks (lfor  [title language text] texts
                       (Group (Text title :style "dim")
-                             (Syntax (.rstrip text "\n") language :theme theme :word-wrap True)
+                             (Syntax (.rstrip text "\n") language :theme (theme) :word-wrap True)
                              "")))
   (if (>= console.width (* NARROW (len texts)))
       (do
@@ -46,6 +45,17 @@
         (.add-row table #* blocks)
         (.print console table))
       (.print console #* blocks :sep "")))
+
+(defn coloured [text language]
+  "TEXT in colours, as rich has it."
+  (import rich.syntax [Syntax])
+  (setv text (.highlight (Syntax "" language :theme (theme)) text))
+  (.rstrip text)
+  text)
+
+(defn theme []
+  (import rich.syntax [ANSISyntaxTheme])
+  (ANSISyntaxTheme (colours)))
 
 (defn colours []
   "What each kind of word looks like, in colours that light and dark terminals choose themselves."
