@@ -183,7 +183,8 @@
         ["the written-out gradient" "a recorded step" "batches by one index"
          "cutting a flat gradient"])
       (partial of-training "train-cpu" CPU
-        ["the written-out gradient" "rows for each thread" "batches by one index"])
+        ["the written-out gradient" "a recorded step" "rows for each thread"
+         "batches by one index"])
       (partial of-training "train-big" BIG
         ["the written-out gradient" "rows for each thread" "rows in parts" "attention in parts"
          "quick dropout masks"] :pieces 1)

@@ -1,11 +1,11 @@
-"The gradient of a narrow model, recorded once and run again without Python.
+"The gradient of a batch, recorded once and run again without Python.
 
-A step of a narrow model is some two hundred small operations, and Python takes about as long to ask
+A step of a small model is some two hundred small operations, and Python takes about as long to ask
 for each of them as a core to compute it; nor can it ask in two threads at once. torch.jit.trace
 notes what is asked for, as a program that torch runs by itself: the same operations on the same
 numbers, so the same bits, but two threads can run it at the same time. (PyTorch recommends
 torch.compile instead. That takes half a minute and a C++ compiler, and this a twentieth of a
-second. Where a later torch no longer has it, steps are done as those of wide models.)"
+second. Where a later torch no longer has it, Python asks each time.)"
 
 (eval-when-compile
   (require hyrule [unless]))

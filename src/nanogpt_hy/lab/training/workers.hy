@@ -28,8 +28,8 @@ hand is cut into parts that its cache can hold."
    (flat-gradients twins)])
 
 (defn is-recorded [config]
-  "Whether a step of a model of CONFIG is recorded: a narrow one's, without chance in it."
-  (and (<= config.n-embd NARROW) (not config.dropout) (can-record)))
+  "Whether a step of a model of CONFIG is recorded: one without chance in it."
+  (and (not config.dropout) (can-record)))
 
 (defclass Workers []
   "They find the gradient of a FastGPT of CONFIG, whose weights the flat OPTIMIZER moves. Dropout
@@ -39,12 +39,16 @@ hand is cut into parts that its cache can hold."
     (setv self.chance       (when config.dropout chance)
           self.optimizer    optimizer
           recorded          (and (not compiled) (is-recorded config))
-          ;; Compiled code wakes the other threads less often, so all of them serve it.
-          threads           (if (or compiled recorded) (torch.get-num-threads) (threads-for config))
+          threads           (cond
+                              ;; Compiled code wakes the other threads less often, so all serve it.
+                              compiled (torch.get-num-threads)
+                              (and recorded (<= config.n-embd NARROW))
+                                (min MOST-WORKERS (torch.get-num-threads))
+                              True (threads-for config))
           count             (if compiled 1 (min MOST-WORKERS threads))
           ;; What else is done in a step keeps to one share of the threads too: OpenMP's go on
           ;; spinning for a while when there is nothing to do, and that in a worker's place.
-          self.threads-each (if recorded 1 (// threads count))
+          self.threads-each (// threads count)
           self.threads      (* count self.threads-each)
           self.others       (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
           self.models       [model #* (lfor  [m _] self.others  m)]
