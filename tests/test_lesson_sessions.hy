@@ -9,8 +9,8 @@
          nanogpt-hy.lessons.page [Lines narrow Page plain WIDTH]
          nanogpt-hy.lessons.progress [note-answer note-exercise note-section progress-path
                                       read-progress]
-         nanogpt-hy.lessons.run :as run
-         nanogpt-hy.lessons.run [hold Session state])
+         nanogpt-hy.lessons.run [hold state]
+         nanogpt-hy.lessons.session [Leave Session])
 
 (setv SMALL "# Lesson 3: A small one
 
@@ -78,7 +78,7 @@ An introduction with a [link](there.md) and **words**.
         session (Session lesson :read (typing #* lines) :page (Page out)))
   (try
     (.hold session)
-    (except [run.Leave]
+    (except [Leave]
       (.write out "LEFT")))
   (.getvalue out))
 
@@ -206,7 +206,7 @@ An introduction with a [link](there.md) and **words**.
   (assert (not (.is-full page)))
   (.hand-over session)                             ; asks for nothing: nothing more could be typed
   (setv session.read (typing "" "q"))
-  (with [_ (pytest.raises run.Leave)]              ; nor by a long part, or what a form prints
+  (with [_ (pytest.raises Leave)]              ; nor by a long part, or what a form prints
     (.print (Console :file (Lines page)) (* "line\n" 25))))
 
 (defn [(pytest.mark.parametrize "last" ["q" "Quit" EOFError KeyboardInterrupt])]

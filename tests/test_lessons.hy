@@ -15,7 +15,7 @@ exercise is passed by its solution and by nothing that is wrong."
          nanogpt-hy.lessons.lesson [as-number Code Command find-lesson lesson-paths Question
                                     read-lesson SECTIONS Solution Text]
          nanogpt-hy.lessons.page [narrow]
-         nanogpt-hy.lessons.run [Session])
+         nanogpt-hy.lessons.session [Session])
 
 (setv LESSONS (lfor  path (lesson-paths)  (read-lesson path))
       WIDTH   80
