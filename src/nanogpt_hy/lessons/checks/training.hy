@@ -35,9 +35,12 @@
         by-hand (- (.mean (.log (.gather (F.softmax logits :dim -1) 2 (ncut targets ... None))))))
   (must-be-shaped guess [] "the loss")
   (must (< (abs (- (.item guess) (log vocab-size))) 1e-4)
-        f"a guess among {vocab-size} tokens should lose ln {vocab-size} = {(log vocab-size) :.4f}")
-  (must (< (.item (cross-entropy sure targets)) 1e-4)
-        "a model that is sure and right should lose 0: are probabilities taken for logits?")
+        (+ f"a guess among {vocab-size} tokens should lose ln {vocab-size} = "
+           f"{(log vocab-size) :.4f}, and loses {(.item guess) :.4f}"))
+  (setv lost (.item (cross-entropy sure targets)))
+  (must (< lost 1e-4)
+        (+ f"a model that is sure and right should lose 0, and loses {lost :.4f}: are "
+           "probabilities taken for logits?"))
   (must (same (cross-entropy logits targets) by-hand)
         "the loss is not the mean of -ln of the probability that the target was given"))
 
