@@ -16,6 +16,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          hy.compiler [hy-compile]
          hy.errors [HyLanguageError]
          nanogpt-hy.errors [RequestError UserError WorkError]
+         nanogpt-hy.forms [OPERATORS]
          nanogpt-hy.lab.data.texts [read-text]
          nanogpt-hy.lab.files [write-atomic]
          nanogpt-hy.lessons.lesson [Exercise Solution Text])
@@ -101,8 +102,6 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          of              f"(.{name} {of} ...)"
          True            f"({name} ...)"))))
 
-(setv OPERATORS (.split "+ - * / // % ** @ < > <= >= = == !="))
-
 (defn hint-for [error text]
   "What often leads to such an ERROR in TEXT, if anything."
   (setv name (when (isinstance error NameError) (hy.unmangle (or error.name ""))))
@@ -110,7 +109,8 @@ The learner's file is Hy code and is run as such: it is their own, and running i
     (and (isinstance error TypeError) (in "not callable" (str error)))
       (or (python-in text) "(f x) calls f: there may be a parenthesis too many")
     (is name None) None
-    (in name OPERATORS) (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
+    (in name [#* OPERATORS "=="])
+      (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
     (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
     (in name ["true" "false" "none"]) f"in Hy it is {(.capitalize name)}, as in Python"
     (.isupper name)     f"in words {name} stands for the parameter {(.lower name)}"

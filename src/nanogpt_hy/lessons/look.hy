@@ -1,6 +1,6 @@
 "Pictures for lessons, as text: they need no colours and fit any terminal."
 
-(import  rich.console [Console]
+(import  nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.inside.attention [attention]
          nanogpt-hy.lab.inside.by-hand [head-by-hand show-by-hand])
 
@@ -51,7 +51,7 @@
 (defn by-hand-pictures [trained prompt * [head 1]]
   "Print the tables of attention by hand: q, k, scores, mask, softmax, mix."
   (show-by-hand (head-by-hand trained prompt :head head)
-                (Console :width 80 :highlight False)))
+                (plain-console :width 80)))
 
 (defn picture [text]
   "Print a picture."

@@ -113,7 +113,7 @@
           (get losses stage) trained.loss)
     (print (textwrap.fill f"{trained.loss :>7.4f}  {(. (get STAGES stage) adds)}" 80
                           :initial-indent f"{stage :<14} {trained.parameters :>8,}  "
-                          :subsequent-indent (* " " 34) :drop-whitespace True)
+                          :subsequent-indent (* " " 34))
            :flush True))
   (when (is-not floor None)
     (print f"{"floor" :<14} {"" :>8}  {floor :>7.4f}  no model can lose less"))

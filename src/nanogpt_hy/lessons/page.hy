@@ -6,8 +6,8 @@
          re
          sys
          textwrap
-         rich.console [Console]
          rich.text [Text]
+         nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.lisp.showing [coloured]
          nanogpt-hy.lab.lisp.twin [python-of source-of])
 
@@ -78,7 +78,7 @@
   "Where a lesson is printed. On a terminal headings and code stand out; elsewhere all is plain."
 
   (defn __init__ [self [out None]]
-    (setv self.console (Console :file (or out sys.stdout) :highlight False :soft-wrap True)
+    (setv self.console (plain-console (or out sys.stdout) :soft-wrap True)
           self.blank  True                     ; whether the last line was empty
           self.unread 0                        ; lines since somebody last showed that they read
           self.wait   (fn [])))                ; what to do when the terminal is full of those

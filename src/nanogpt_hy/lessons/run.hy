@@ -16,11 +16,13 @@
       f"{(sum (gfor  right answers  (bool right)))}/{(len answers)} right"
       ""))
 
+(defn is-done [lesson record]
+  "Whether the learner went through all of LESSON."
+  (= (set (.get record "sections" [])) (set lesson.sections)))
+
 (defn state [lesson record]
   "How far the learner is with LESSON, in a few words."
-  (setv went (.get record "sections" [])
-        all  (= (set went) (set lesson.sections))
-        words [(cond all "done"  went "begun"  True "")
+  (setv words [(cond (is-done lesson record) "done"  (.get record "sections") "begun"  True "")
                (guessed record)
                (if (.get record "exercise") "solved" "")])
   (.join ", " (filter None words)))
@@ -29,12 +31,11 @@
   "Print the lessons, a line each, with the learner's progress."
   (setv progress (read-progress (fn [text] (print text :file sys.stderr)))
         lessons (lfor  path (lesson-paths)  (read-lesson path))
-        states  (lfor  lesson lessons  (state lesson (.get progress lesson.name {})))
-        left    (lfor  [lesson words] (zip lessons states)
-                       :if (not (.startswith words "done"))
-                       lesson))
-  (for [[lesson words] (zip lessons states)]
-    (print (.rstrip f"{lesson.number :>2}  {lesson.name :<13} {lesson.title :<37} {words}")))
+        record  (fn [lesson] (.get progress lesson.name {}))
+        left    (lfor  lesson lessons  :if (not (is-done lesson (record lesson)))  lesson))
+  (for [lesson lessons]
+    (print (.rstrip (+ f"{lesson.number :>2}  {lesson.name :<13} {lesson.title :<37} "
+                       (state lesson (record lesson))))))
   (setv next (if left (get left 0) (get lessons 0)))
   (print (+ f"\nnanogpt-hy lesson {next.number} {(if (in next.name progress) "goes on" "begins")}; "
             "a lesson takes ten to twenty minutes.")))
