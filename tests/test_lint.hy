@@ -89,7 +89,8 @@
 
 (setv RINGS [#{"errors" "notation" "forms" "tracing" "config"}     ; what everybody may use
              #{"course"}                                   ; the book
-             #{"ladder" "fast" "backprop" "kv_cache"}      ; its stages; the same GPT for speed
+             #{"ladder"                                    ; its stages
+               "fast" "products" "backprop" "kv_cache"}    ; the same GPT for speed
              #{"lab"}                                      ; what surrounds a model
              #{"lessons"}])                                ; and what stands beside them: outermost
 

@@ -17,7 +17,8 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
          nanogpt-hy.lab.sampler :as sampler
          nanogpt-hy.lab.training.adamw [AdamW]
          nanogpt-hy.lab.training.trainer :as trainer
-         nanogpt-hy.lab.training.workers :as workers)
+         nanogpt-hy.lab.training.workers :as workers
+         nanogpt-hy.products :as products)
 
 ;;; The plain forms
 
@@ -51,8 +52,10 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
 ;;; The levers
 
 (setv ENDLESS  (** 2 60)
+      BY-MKL   [products "NARROW_MKL" False]
       TRAINING {"the written-out gradient" [trainer  "by_hand"      (fn [run] False)]
                 "a recorded step"          [workers  "can_record"   (fn [] False)]
+                "products by oneDNN"       BY-MKL
                 "rows for each thread"     [workers  "MOST_WORKERS" 1]
                 "rows in parts"            [workers  "PART"         ENDLESS]
                 "attention in parts"       [backprop "QUERIES"      ENDLESS]

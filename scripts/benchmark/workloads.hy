@@ -183,11 +183,11 @@
         ["the written-out gradient" "a recorded step" "batches by one index"
          "cutting a flat gradient"])
       (partial of-training "train-cpu" CPU
-        ["the written-out gradient" "a recorded step" "rows for each thread"
+        ["the written-out gradient" "a recorded step" "products by oneDNN" "rows for each thread"
          "batches by one index"])
       (partial of-training "train-big" BIG
-        ["the written-out gradient" "rows for each thread" "rows in parts" "attention in parts"
-         "quick dropout masks"] :pieces 1)
+        ["the written-out gradient" "products by oneDNN" "rows for each thread" "rows in parts"
+         "attention in parts" "quick dropout masks"] :pieces 1)
       (partial of-sampling "6x384: 250 tokens" (| BIG {"dropout" 0.0}) 250)] :long True)
    "encode" (Workload "characters to ids: ASCII, and others"
      [(fn [bench] (encoding "encode ASCII" (letters ALPHABET 2,000,000)))

@@ -17,7 +17,8 @@ from the ids to the gradients."
          math [inf sqrt]
          torch
          torch.nn.functional :as F
-         nanogpt-hy.fast [ACTIVATIONS])
+         nanogpt-hy.fast [ACTIVATIONS]
+         nanogpt-hy.products [add-product product])
 
 (setv aten   torch.ops.aten            ; torch's own derivatives of single steps
       SLOPES {(get ACTIVATIONS "gelu")      aten.gelu-backward
@@ -30,11 +31,11 @@ from the ids to the gradients."
   "(B T I) -> (B T O)"
   (defn back [dy]
     (setv rows (.flatten dy 0 1))                                      ; (B*T O)
-    (.addmm_ layer.weight.grad (.t rows) (.flatten x 0 1))             ; (O I)
+    (add-product layer.weight.grad (.t rows) (.t (.flatten x 0 1)))    ; (O I)
     (when (is-not layer.bias None)
       (.add_ layer.bias.grad (.sum rows 0)))
-    (@ dy layer.weight))                                               ; (B T I)
-  [(F.linear x layer.weight layer.bias) back])
+    (product dy (.t layer.weight)))                                    ; (B T I)
+  [(product x layer.weight layer.bias) back])
 
 (defn norm [layer x]
   "(B T C) -> (B T C)"

@@ -10,9 +10,11 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
   (require hyrule [-> ncut unless]))
 (import  itertools [repeat]
          torch
-         torch.nn.functional :as F)
+         torch.nn.functional :as F
+         nanogpt-hy.products [by-onednn onednn])
 
 (setv FEW      16,384        ; numbers: with more, oneDNN is quicker
+      SEVERAL  4             ; rows: with fewer, reading the weights is all that takes time
       FEW-ROWS (/ 1 12))     ; of the inputs: with more, reading the weights is no longer the most
 
 ;;; The layers
@@ -44,11 +46,14 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
         parts   (if (> (get parts.shape 2) I) (.contiguous parts) parts)
         biases  (if (is bias None) None (.view bias P 1 -1))
         shared  (.expand (.t weight) threads I O)
-        few     (max 1 (int (* FEW-ROWS I))))
+        few     (max 1 (int (* FEW-ROWS I)))
+        several (if (= P threads) SEVERAL 1))    ; where a row cannot be divided, oneDNN is quicker
   (defn through [x]
     (setv [B t _] x.shape
           n (* B t))
     (cond
+      (and (>= n several) (by-onednn x weight))
+                    (onednn x weight bias)
       (= n 1)       (-> (.expand x P 1 I)
                         (product parts biases)                       ; (P 1 O/P)
                         (.view 1 1 O))

@@ -14,7 +14,8 @@
          nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.training.device [sent]
          nanogpt-hy.lab.training.launch [ALONE]
-         nanogpt-hy.lab.training.processes [total])
+         nanogpt-hy.lab.training.processes [total]
+         nanogpt-hy.products [QuickProducts])
 
 (setv AT-ONCE 16,384)       ; tokens in a batch of an evaluation, about
 
@@ -116,7 +117,8 @@
   "((B T) (B T))... -> mean loss in nats per token, and its standard error if windows are taken as
   independent of each other. The processes of GROUP share the work."
   (setv [summed tokens means] [0 0 []])
-  (with [_ (in-eval-mode model)]
+  (with [_ (in-eval-mode model)
+         _ (QuickProducts)]
     (for [round (rounds batches group.size)]
       (setv [here windows-here] (judged model round group device)
             summed (+ summed here)

@@ -1,0 +1,74 @@
+"Large products on a CPU, by whichever of torch's two libraries is quicker at them.
+
+torch has MKL multiply matrices of float32. On a processor that is not Intel's MKL takes 8 numbers
+at a time, where AMD's could take 16 from Zen 5 on; oneDNN, which torch has for convolutions, takes
+16. There it is more than twice as quick, as soon as a product is so large that the 10 us which it
+takes to begin do not matter. Everything else is left to torch."
+
+(import  functools [cache]
+         torch
+         torch.nn.functional :as F
+         torch.overrides [TorchFunctionMode])
+
+(setv LEAST (** 2 21))      ; multiplications from which on oneDNN is quicker
+
+(defn mkl-is-narrow []
+  "Whether oneDNN takes more numbers at a time than MKL here: on one of AMD's processors with what
+  Zen 5 first had. (An older torch does not say what a processor has, and keeps to MKL.)"
+  (setv has (if (hasattr torch.cpu "get_capabilities") (torch.cpu.get-capabilities) {}))
+  (and (.get has "avx512_vp2intersect" False)
+       (not-in "Intel" (.get has "cpu_name" "Intel"))
+       (torch.backends.mkl.is-available)
+       (torch.backends.mkldnn.is-available)
+       (hasattr torch.ops.mkldnn "_linear_pointwise")))
+
+(setv NARROW-MKL (mkl-is-narrow))
+
+(defn by-onednn [x weight]
+  "(... I) (O I) -> bool: whether oneDNN shall compute their product."
+  (and NARROW-MKL
+       (= x.device.type "cpu")
+       (is x.dtype weight.dtype torch.float32)
+       (>= (* (int (.numel x)) (int (get weight.shape 0))) LEAST)
+       (not (torch.is-autocast-enabled "cpu"))))
+
+(defn onednn [x weight bias]
+  "(... I) (O I) (O) -> (... O): F.linear by oneDNN, without a way back. BIAS may be None."
+  (cond
+    (torch.jit.is-tracing)        (.linear (recordable) x weight bias)
+    (torch.compiler.is-compiling) (compilable x weight bias)
+    True (torch.ops.mkldnn._linear-pointwise x weight bias "none" [] "")))
+
+(defn [cache] recordable []
+  "torch.jit.trace takes no empty list from Python, but a function of TorchScript with one in it."
+  (torch.jit.CompilationUnit "
+def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor]):
+    return torch.ops.mkldnn._linear_pointwise(x, weight, bias, 'none', [], '')
+"))
+
+;; torch.compile wants to choose how oneDNN computes this, and cannot for weights that change. What
+;; is in an operation of our own it leaves alone.
+(defn [(torch.library.custom-op "nanogpt_hy::linear" :mutates-args []
+         :schema "(Tensor x, Tensor weight, Tensor? bias) -> Tensor")]
+    compilable [x weight bias]
+  (onednn x weight bias))
+
+(defn [compilable.register-fake] _ [x weight bias]
+  (.new-empty x [#* (cut x.shape -1) (get weight.shape 0)]))
+
+;;; Without a way back, as backprop.hy and the KV cache need them
+
+(defn product [x weight [bias None]]
+  "(... I) (O I) (O) -> (... O): F.linear."
+  ((if (by-onednn x weight) onednn F.linear) x weight bias))
+
+(defn add-product [total x weight]
+  "(n O) (n I) (O I): add the product of X and WEIGHT to TOTAL, in place."
+  (if (by-onednn x weight)
+    (.add_ total (onednn x weight None))
+    (.addmm_ total x (.t weight))))
+
+(defclass QuickProducts [TorchFunctionMode]
+  "A context: within, any model's nn.Linear computes so. Only under no-grad."
+  (defn __torch_function__ [self function types [args #()] [options None]]
+    ((if (is function F.linear) product function) #* args #** (or options {}))))

@@ -1,0 +1,162 @@
+"products.hy: oneDNN's products are torch's, wherever they serve, and serve where they are quicker.
+
+Here oneDNN computes every product, however small, whatever processor this is."
+
+(eval-when-compile
+  (require hyrule [ncut]))
+(import  hypothesis [given settings strategies :as st]
+         pytest
+         torch
+         torch.nn :as nn
+         torch.nn.functional :as F
+         torch.testing [assert-close]
+         nanogpt-hy.backprop [add-gradient]
+         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.course [add-gradient :as course-add-gradient  next-logits]
+         nanogpt-hy.fast [FastGPT]
+         nanogpt-hy.kv-cache :as kv-cache
+         nanogpt-hy.kv-cache [KVCache]
+         nanogpt-hy.lab.training.compiling [has-compiler]
+         nanogpt-hy.lab.training.evaluation [mean-loss]
+         nanogpt-hy.lab.training.recording [can-record Recorded]
+         nanogpt-hy.products :as products
+         nanogpt-hy.products [add-product mkl-is-narrow onednn product QuickProducts])
+
+(setv pytestmark (pytest.mark.skipif (not (hasattr torch.ops.mkldnn "_linear_pointwise"))
+                                     :reason "this torch has no oneDNN")
+      SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8))
+
+(defn [(pytest.fixture :autouse True)] asked [monkeypatch]
+  "oneDNN computes everything; of each product that it is asked for, the shape, in a list."
+  (setv shapes []  theirs onednn)
+  (defn watched [x weight bias]
+    (.append shapes [(tuple x.shape) (tuple weight.shape)])
+    (theirs x weight bias))
+  (.setattr monkeypatch products "NARROW_MKL" True)
+  (.setattr monkeypatch products "LEAST" 0)
+  (for [module [products kv-cache]]
+    (.setattr monkeypatch module "onednn" watched))
+  shapes)
+
+(defn gpt [[seed 1]]
+  "A FastGPT in which each weight matters, with gradients to add to."
+  (torch.manual-seed seed)
+  (setv model (FastGPT SMALL))
+  (for [w (.parameters model)]
+    (nn.init.normal_ w :std 0.3)
+    (setv w.grad (torch.zeros-like w)))
+  model)
+
+(defn ids [B T]
+  (torch.randint 11 #(B T) :generator (.manual-seed (torch.Generator) 2)))
+
+(defn lying [t across]
+  "The same numbers, side by side in memory along the other axis if ACROSS."
+  (if across (. (.contiguous t.mT) mT) t))
+
+;;; Products
+
+(defn [(settings :max-examples 40 :deadline None)
+       (given :sizes (st.lists (st.integers 1 40) :min-size 3 :max-size 4)
+              :bias (st.booleans) :across (st.tuples (st.booleans) (st.booleans)))]
+    test-a-product-is-torchs [sizes bias across]
+  (setv [#* rows inputs outputs] sizes
+        x (lying (torch.randn #* rows inputs) (get across 0))
+        w (lying (torch.randn outputs inputs) (get across 1))
+        b (when bias (torch.randn outputs)))
+  (assert-close (product x w b) (F.linear x w b) :rtol 1e-4 :atol 1e-5)
+  (when (= 1 (len rows))
+    (setv total    (torch.randn #* rows outputs)
+          expected (+ total (F.linear x w)))
+    (add-product total x w)
+    (assert-close total expected :rtol 1e-4 :atol 1e-5)))
+
+(defn test-onednn-computes-what-it-shall [asked]
+  (setv x (torch.randn 3 5 8)  w (torch.randn 4 8))
+  (product x w)
+  (add-product (torch.zeros 3 4) (get x 0 [0 1 2]) w)
+  (assert (= asked [[#(3 5 8) #(4 8)] [#(3 8) #(4 8)]])))
+
+(defn test-other-numbers-are-left-to-torch [asked monkeypatch]
+  (setv x (torch.randn 3 8)  w (torch.randn 4 8))
+  (for [dtype [torch.float64 torch.bfloat16]]
+    (assert (is dtype (. (product (.to x dtype) (.to w dtype)) dtype))))
+  (with [_ (torch.autocast "cpu" :dtype torch.bfloat16)]
+    (assert (is torch.bfloat16 (. (product x w) dtype))))
+  (for [[name value] [["LEAST" 97] ["NARROW_MKL" False]]]
+    (with [patch (.context monkeypatch)]
+      (.setattr patch products name value)
+      (product x w)))
+  (assert (= asked []))
+  (.setattr monkeypatch products "LEAST" 96)
+  (product x w)
+  (assert (= 1 (len asked))))
+
+(defn [(pytest.mark.parametrize #("has" "expected")
+         [#({"avx512_vp2intersect" True   "cpu_name" "AMD EPYC"} True)
+          #({"avx512_vp2intersect" False  "cpu_name" "AMD EPYC"} False)
+          #({"avx512_vp2intersect" True   "cpu_name" "11th Gen Intel(R) Core(TM) i7"} False)
+          #({"architecture" "aarch64"} False)])]
+    test-which-processors [has expected monkeypatch]
+  (.setattr monkeypatch torch.backends.mkl "is_available" (fn [] True))
+  (.setattr monkeypatch torch.cpu "get_capabilities" (fn [] has) :raising False)
+  (assert (= expected (mkl-is-narrow))))
+
+(defn test-an-older-torch-does-not-say [monkeypatch]
+  (.delattr monkeypatch torch.cpu "get_capabilities" :raising False)
+  (assert (not (mkl-is-narrow))))
+
+(defn test-compiled-it-is-the-same []
+  (setv backend  (if (has-compiler (torch.device "cpu")) "inductor" "aot_eager")
+        compiled (torch.compile product :fullgraph True :backend backend)
+        x (torch.randn 3 5 8)  w (torch.randn 8 4)  b (torch.randn 4))
+  (with [_ (torch.no-grad)]
+    (assert-close (compiled x (.t w) b) (F.linear x (.t w) b))))
+
+;;; Whom they serve
+
+(defn test-the-gradient-is-autograds []
+  (setv [model other] (lfor  _ "ab"  (gpt))
+        [x y] [(ids 3 6) (ids 3 6)])
+  (assert-close (add-gradient model x y 0.7) (course-add-gradient other x y 0.7))
+  (for [[w twin] (zip (.parameters model) (.parameters other))]
+    (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6)))
+
+(defn [(pytest.mark.skipif (not (can-record)) :reason "from Python 3.14 on nothing is recorded")]
+    test-recorded-the-gradient-is-the-same-to-the-bit [asked]
+  (setv [model other] (lfor  _ "ab"  (gpt))
+        record (Recorded add-gradient))
+  (for [_ (range 3)]
+    (setv found (lfor  [act gpt] [[record model] [add-gradient other]]
+                       (act gpt (ids 3 6) (ids 3 6) 0.7)))
+    (assert (torch.equal #* found)))
+  (assert asked)
+  (for [[w twin] (zip (.parameters model) (.parameters other))]
+    (assert (torch.equal w.grad twin.grad))))
+
+(defn [(pytest.mark.parametrize "rows" [1 3 4 9])] test-the-kv-cache-says-the-same [rows asked]
+  (setv model (.eval (gpt))  cache (KVCache))
+  (for [T (range 1 9)]
+    (setv so-far (ncut (ids 9 8) (: rows) (: T)))
+    (assert-close (.next-logits cache model so-far :block-size 6)
+                  (next-logits model so-far :block-size 6)))
+  (assert asked))
+
+(defn test-evaluation-says-the-same [asked monkeypatch]
+  (setv model   (gpt)
+        batches (lfor  B [3 2]  [(ids B 6) (ids B 6)])
+        quick   (mean-loss model batches)
+        before  (len asked))
+  (assert before)
+  (.setattr monkeypatch products "NARROW_MKL" False)
+  (assert (= quick (pytest.approx (mean-loss model batches) :rel 1e-5)))
+  (assert (= before (len asked))))
+
+(defn test-any-model-has-them-in-their-context [asked]
+  (setv layer (nn.Linear 8 4)  x (torch.randn 3 8))
+  (with [_ (torch.no-grad)]
+    (setv expected (layer x))
+    (with [_ (QuickProducts)]
+      (assert-close (layer x) expected)
+      (assert-close (F.linear x :weight layer.weight :bias layer.bias) expected)))
+  (assert (= 2 (len asked))))
