@@ -3,7 +3,10 @@ it, one sample at a time or many; and what --window half shows the model."
 
 (eval-when-compile
   (require hyrule [ncut]))
-(import  io [StringIO]
+(import  dataclasses [replace]
+         gc
+         io [StringIO]
+         weakref
          hypothesis [given settings strategies :as st]
          pytest
          torch
@@ -14,6 +17,7 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.course [Bigram cross-entropy GPT next-logits]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
+         nanogpt-hy.kv-cache :as kv-cache
          nanogpt-hy.kv-cache [block KVCache linear memory-for]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.explaining [explain]
@@ -22,7 +26,8 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.lab.sampler [asker batches draw dropped sample-generator sample-texts
                                  SEPARATOR Settings steps tokens]
          nanogpt-hy.lab.training.descent [Descent]
-         nanogpt-hy.lab.training.device [with-threads])
+         nanogpt-hy.lab.training.device [with-threads]
+         nanogpt-hy.recording [can-record])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
       TEXT  "the cat sat on the mat\nand 'it' was\n")
@@ -225,6 +230,77 @@ it, one sample at a time or many; and what --window half shows the model."
   (with [_ (with-threads threads)
          _ (torch.no-grad)]
     (assert-close ((linear layer) x) (layer x))))
+
+
+;;; Recorded
+
+(setv recordable (pytest.mark.skipif (not (can-record))
+                                     :reason "from Python 3.14 on nothing is recorded"))
+
+(defn all-logits [model ids * [block-size 6]]
+  "What is said after each beginning of IDS, by a new cache."
+  (setv cache (KVCache))
+  (torch.stack (lfor  T (range 1 (+ 1 (get ids.shape 1)))
+                      (.next-logits cache model (ncut ids : (: T)) :block-size block-size))))
+
+(defn recorded-of [model]
+  "What was recorded of MODEL: names and shapes."
+  (lfor  form (.values (get kv-cache.RECORDS model))
+         [key found] (.items form)
+         :if (callable found)
+         key))
+
+(defn [recordable (pytest.mark.parametrize "rows" [1 3])
+       (pytest.mark.parametrize "c" [SMALL (replace SMALL :bias False :activation "relu")])]
+    test-what-was-recorded-is-the-same-to-the-bit [rows c monkeypatch]
+  "Tokens and windows, of this text and of others."
+  (setv model (sharp c))
+  (.setattr monkeypatch kv-cache "OFTEN" 2)
+  (setv texts    (lfor  seed [1 2 3]  (random-ids rows 10 :seed seed))
+        recorded (lfor  ids texts  (all-logits model ids)))
+  (assert (= (recorded-of model) [#("token" #(rows 1)) #("window" #(rows 6))]))
+  (.setattr monkeypatch kv-cache "can_record" (fn [] False))
+  (for [[ids found] (zip texts recorded)]
+    (assert (torch.equal found (all-logits model ids)))))
+
+(defn [recordable] test-what-was-recorded-serves-other-weights [monkeypatch]
+  "Whoever changes them, and however; and another activation is another form."
+  (.setattr monkeypatch kv-cache "OFTEN" 0)
+  (setv model   (sharp SMALL)
+        weight  model.lm-head.weight
+        ids     (random-ids 2 9))
+  (defn check [expected]
+    (for [[T logits] (enumerate (all-logits model ids) 1)]
+      (assert-close logits (next-logits model (ncut ids : (: T)) :block-size 6)))
+    (assert (= expected (len (recorded-of model)))))
+  (check 2)
+  (.mul- weight.data 2)
+  (check 2)
+  (for [assign [False True]]
+    (.load-state-dict model (.state-dict (sharp SMALL :seed 5)) :assign assign)
+    (check 2))
+  (setv (. (get model.transformer.h 1) mlp activation) torch.relu)
+  (check 4))
+
+(defn test-who-forgets-a-model-forgets-what-was-recorded [monkeypatch]
+  (.setattr monkeypatch kv-cache "OFTEN" 0)
+  (setv model (sharp SMALL)
+        gone  (weakref.ref model))
+  (all-logits model (random-ids 1 9))
+  (del model)
+  (gc.collect)
+  (assert (is None (gone))))
+
+(defn test-half-precision-is-not-recorded [monkeypatch]
+  (.setattr monkeypatch kv-cache "OFTEN" 0)
+  (setv half (.to (sharp SMALL) torch.bfloat16)
+        full (sharp SMALL)
+        ids  (random-ids 1 9))
+  (all-logits half ids)
+  (with [_ (torch.autocast "cpu" :dtype torch.bfloat16)]
+    (all-logits full ids))
+  (for [model [half full]]
+    (assert (= [] (recorded-of model)))))
 
 
 ;;; Tokens

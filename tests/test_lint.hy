@@ -90,7 +90,7 @@
 (setv RINGS [#{"errors" "notation" "forms" "tracing" "config"}     ; what everybody may use
              #{"course"}                                   ; the book
              #{"ladder"                                    ; its stages
-               "fast" "products" "backprop" "kv_cache"}    ; the same GPT for speed
+               "fast" "products" "recording" "backprop" "kv_cache"}  ; the same GPT for speed
              #{"lab"}                                      ; what surrounds a model
              #{"lessons"}])                                ; and what stands beside them: outermost
 

@@ -18,9 +18,9 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.training.compiling [has-compiler]
          nanogpt-hy.lab.training.evaluation [mean-loss]
-         nanogpt-hy.lab.training.recording [can-record Recorded]
          nanogpt-hy.products :as products
-         nanogpt-hy.products [add-product mkl-is-narrow onednn product QuickProducts])
+         nanogpt-hy.products [add-product mkl-is-narrow onednn product QuickProducts]
+         nanogpt-hy.recording [can-record Recorded])
 
 (setv pytestmark (pytest.mark.skipif (not (hasattr torch.ops.mkldnn "_linear_pointwise"))
                                      :reason "this torch has no oneDNN")

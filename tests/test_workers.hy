@@ -14,12 +14,12 @@ plain forms give."
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.training.adamw [AdamW parameter-groups]
          nanogpt-hy.lab.training.device [with-threads]
-         nanogpt-hy.lab.training.recording [can-record Recorded]
          nanogpt-hy.lab.training.saving [state-tensors]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.lab.training.workers :as workers
-         nanogpt-hy.lab.training.workers [in-turn Workers])
+         nanogpt-hy.lab.training.workers [in-turn Workers]
+         nanogpt-hy.recording [can-record Recorded])
 
 (setv WIDE (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 72))
 

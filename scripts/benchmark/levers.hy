@@ -44,7 +44,8 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
 
 (defn torchs-linear [layer]
   "As kv-cache's: torch and MKL divide the work."
-  (partial F.linear :weight layer.weight :bias layer.bias))
+  (kv-cache.holding (partial F.linear :weight layer.weight :bias layer.bias)
+                    layer.weight layer.bias))
 
 (defn torchs-draw [probabilities generator]
   (torch.multinomial probabilities 1 :generator generator))
@@ -63,6 +64,7 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
                 "batches by one index"     [trainer  "draw_batch"   stacked-batch]
                 "cutting a flat gradient"  [AdamW    "clip"         torchs-clip]}
       SAMPLING {"the KV cache"             [sampler  "asker"        (fn [model] next-logits)]
+                "a recorded token"         [kv-cache "can_record"   (fn [] False)]
                 "products for each thread" [kv-cache "linear"       torchs-linear]
                 "a race for each token"    [sampler  "draw"         torchs-draw]})
 
@@ -92,9 +94,9 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
 
 (defn of-sampling [name sizes count bench]
   "-> Contest: a text of COUNT tokens, without one of the levers."
-  (setv [model config] (model-of bench sizes "fast")
-        ids            (first-ids bench))
-  (defn text []
-    (for [_ (sampler.tokens model ids count :block-size config.block-size
-                            :generator (torch.Generator))]))
-  (contest name "text" (sides SAMPLING SAMPLING (fn [] (each-time text)))))
+  (defn texts []
+    (setv [model config] (model-of bench sizes "fast"))      ; its own, with a Reader of its own
+    (each-time (fn []
+      (for [_ (sampler.tokens model (first-ids bench) count :block-size config.block-size
+                              :generator (torch.Generator))]))))
+  (contest name "text" (sides SAMPLING SAMPLING texts)))

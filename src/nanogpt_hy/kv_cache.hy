@@ -3,19 +3,24 @@
 Keys and values of a token do not change when others follow, so they are kept, and only the new
 token goes through the model. Its products have a single row: what takes the time is to read the
 weights, and to find the way through the layers. So every layer is here a function with all at
-hand that it needs, made once for many tokens, and all threads read weights at the same time.
-Nothing drops out: who writes does not train. The tests hold that it is fast.hy's model."
+hand that it needs, made once for many tokens, and all threads read weights at the same time; and
+what is asked for often is recorded. Nothing drops out: who writes does not train. The tests hold
+that it is fast.hy's model."
 
 (eval-when-compile
   (require hyrule [-> ncut unless]))
-(import  itertools [repeat]
+(import  contextlib [contextmanager nullcontext]
+         itertools [repeat]
+         weakref [WeakKeyDictionary]
          torch
          torch.nn.functional :as F
-         nanogpt-hy.products [by-onednn onednn])
+         nanogpt-hy.products [least-rows onednn]
+         nanogpt-hy.recording [can-record record])
 
 (setv FEW      16,384        ; numbers: with more, oneDNN is quicker
       SEVERAL  4             ; rows: with fewer, reading the weights is all that takes time
-      FEW-ROWS (/ 1 12))     ; of the inputs: with more, reading the weights is no longer the most
+      FEW-ROWS (/ 1 12)      ; of the inputs: with more, reading the weights is no longer the most
+      OFTEN    100)          ; times: then recording has saved what it takes
 
 ;;; The layers
 
@@ -25,13 +30,30 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
     (torch.bmm x weights)
     (torch.baddbmm biases x weights)))
 
+(defn holding [act #* parts]
+  "The function ACT, which says what tensors it holds: PARTS, tensors, such functions, or None."
+  (setv act.tensors (tuple (gfor  part parts  t (getattr part "tensors" [part])
+                                  :if (is-not t None)
+                                  t)))
+  act)
+
+(defn fixed [weight]
+  "The numbers of WEIGHT, None if it is None, as what nobody asks for gradients."
+  (when (is-not weight None)
+    (.detach weight)))
+
+(defn by-mkl [weight]
+  "Whether MKL multiplies by WEIGHT."
+  (and (= weight.device.type "cpu")
+       (is weight.dtype torch.float32)
+       (torch.backends.mkl.is-available)))
+
 (defn linear [layer]
   "nn.Linear -> function, (B t I) -> (B t O)"
-  (setv [weight bias] [layer.weight layer.bias])
-  (if (and (= weight.device.type "cpu") (is weight.dtype torch.float32)
-           (torch.backends.mkl.is-available))
+  (setv [weight bias] (map fixed [layer.weight layer.bias]))
+  (if (by-mkl weight)
     (divided-linear weight bias)
-    (fn [x] (F.linear x weight bias))))
+    (holding (fn [x] (F.linear x weight bias)) weight bias)))
 
 (defn divided-linear [weight bias]
   "(O I) (O) -> function, (B t I) -> (B t O)
@@ -47,13 +69,13 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
         biases  (if (is bias None) None (.view bias P 1 -1))
         shared  (.expand (.t weight) threads I O)
         few     (max 1 (int (* FEW-ROWS I)))
-        several (if (= P threads) SEVERAL 1))    ; where a row cannot be divided, oneDNN is quicker
+        ;; One row that cannot be divided is for oneDNN, too.
+        many    (max (least-rows weight) (if (= P threads) SEVERAL 1)))
   (defn through [x]
     (setv [B t _] x.shape
           n (* B t))
     (cond
-      (and (>= n several) (by-onednn x weight))
-                    (onednn x weight bias)
+      (>= n many)   (onednn x weight bias)
       (= n 1)       (-> (.expand x P 1 I)
                         (product parts biases)                       ; (P 1 O/P)
                         (.view 1 1 O))
@@ -70,13 +92,13 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
       True          (-> (.reshape x threads -1 I)
                         (product shared bias)                        ; (threads n/threads O)
                         (.view B t O))))
-  through)
+  (holding through weight bias parts biases shared))
 
 (defn norm [layer]
   "nn.LayerNorm -> function, (B t C) -> (B t C)"
-  (setv [shape weight bias eps] [layer.normalized-shape layer.weight layer.bias layer.eps])
-  (fn [x]
-    (torch.layer-norm x shape weight bias eps)))
+  (setv [weight bias] (map fixed [layer.weight layer.bias])
+        [shape eps]   [layer.normalized-shape layer.eps])
+  (holding (fn [x] (torch.layer-norm x shape weight bias eps)) weight bias))
 
 (defn attention [layer]
   "Attention -> function, (B t C) -> (B t C), or of the last token ALONE (B 1 C), for t tokens that
@@ -85,7 +107,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
   is masked."
   (setv [c-attn c-proj] (map linear [layer.c-attn layer.c-proj])
         [H scale] [layer.n-head layer.scale])
-  (fn [x kept known alone]
+  (defn talk [x kept known alone]
     (setv [B t C] x.shape
           qkv (-> (c-attn x)                               ; (B t 3C)
                   (.view B t 3 H -1)                       ; (B t 3 H D)
@@ -98,39 +120,28 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
     (when alone
       (setv q (ncut q ... -1: :)))                         ; (B H 1 D)
     (-> (F.scaled-dot-product-attention q #* (.unbind kv) :scale scale
-          :is-causal (> (get q.shape 2) 1))                ; (B H t D)
+          :is-causal (bool (> (get q.shape 2) 1)))         ; (B H t D)
         (.transpose 1 2)
         (.flatten 2)                                       ; (B t C) or (B 1 C)
-        c-proj)))
-
-(defn bend [activation]
-  "-> function, (...) -> (...): ACTIVATION, of few numbers without oneDNN, which takes longer to
-  begin a gelu than torch itself to finish it."
-  (setv onednn torch.backends.mkldnn)
-  (fn [x]
-    (if (and onednn.enabled (< (.numel x) FEW))
-      (do (setv onednn.enabled False)
-          (try
-            (activation x)
-            (finally (setv onednn.enabled True))))
-      (activation x))))
+        c-proj))
+  (holding talk c-attn c-proj))
 
 (defn mlp [layer]
   "MLP -> function, (B t C) -> (B t C)"
   (setv [c-fc c-proj] (map linear [layer.c-fc layer.c-proj])
-        activation    (bend layer.activation))
-  (fn [x]
-    (-> x c-fc activation c-proj)))
+        activation    layer.activation)
+  (holding (fn [x] (-> x c-fc activation c-proj)) c-fc c-proj))
 
 (defn block [layer]
   "FastBlock -> function, (B t C) -> (B t C) or (B 1 C), with what else `attention` takes"
   (setv [ln-1 ln-2] (map norm [layer.ln-1 layer.ln-2])
         talk  (attention layer.attn)
         think (mlp layer.mlp))
-  (fn [x kept known alone]
+  (defn through [x kept known alone]
     (setv said (talk (ln-1 x) kept known alone)
           x    (+ (if alone (ncut x : -1:) x) said))
-    (+ x (think (ln-2 x)))))
+    (+ x (think (ln-2 x))))
+  (holding through ln-1 talk ln-2 think))
 
 ;;; The model
 
@@ -140,17 +151,17 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
 
   Nobody asks what the last block makes of earlier tokens, so it works for the last one alone."
   (setv transformer model.transformer
+        [wte wpe]   (map fixed [transformer.wte.weight transformer.wpe.weight])
         blocks      (list (map block transformer.h))
         last        (get blocks -1)
         [ln-f lm-head] [(norm transformer.ln-f) (linear model.lm-head)])
   (defn read [ids memory known]
     (setv t (get ids.shape 1)
-          x (+ (F.embedding ids transformer.wte.weight)
-               (.narrow transformer.wpe.weight 0 known t)))                      ; (B t C)
+          x (+ (F.embedding ids wte) (.narrow wpe 0 known t)))                   ; (B t C)
     (for [[through kept] (zip blocks (or memory (repeat None)))]
       (setv x (through x kept known (is through last))))
     (ncut (lm-head (ln-f x)) : 0))                                               ; x is (B 1 C)
-  read)
+  (holding read wte wpe #* blocks ln-f lm-head))
 
 (defn memory-for [model B]
   "-> tensors (2 B H T D), one a block: room for the keys and values of B texts of up to block-size
@@ -164,6 +175,71 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
   "A list that differs as soon as WEIGHTS change: where each lies, and how often it was changed
   there, which torch counts."
   (lfor  w weights  #((.data-ptr w) w._version)))
+
+(defn [contextmanager] without-onednn []
+  "Within, torch computes itself what it would leave to oneDNN, which takes longer to begin a gelu
+  of few numbers than torch to finish it. (oneDNN's products are asked for by name.)"
+  (setv onednn torch.backends.mkldnn
+        before onednn.enabled
+        onednn.enabled False)
+  (try
+    (yield)
+    (finally (setv onednn.enabled before))))
+
+(setv RECORDS (WeakKeyDictionary))     ; of a model and its form: see Reader's `often`
+
+(defclass Reader []
+  "A model's `reader`, for its weights as they are now: of a whole window, or of one token more.
+  What it is asked for often is recorded, for all readers that the model will have."
+
+  (defn __init__ [self model]
+    (setv blocks model.transformer.h
+          table  model.transformer.wpe.weight
+          self.read    (reader model)
+          self.widest  (* 4 (get table.shape 1))
+          self.by-mkl  (by-mkl table)
+          form         #(#* (gfor  t self.read.tensors  t.shape)
+                         #* (gfor  b blocks  #(b.attn.n-head b.attn.scale b.mlp.activation)))
+          self.records (-> RECORDS (.setdefault model {}) (.setdefault form {}))))
+
+  (defn window [self ids]
+    "(B T) -> (B V): what is said after all of IDS, of which nothing is known."
+    (.often self "window" ids.shape (fn [ids] (self.read ids None 0)) ids))
+
+  (defn token [self ids memory]
+    "(B T) -> (B V): the same, if all but the last column are known; that is put into MEMORY."
+    (.often self "token" #((len ids) 1)
+      (fn [ids #* memory]
+        (self.read (ncut ids : -1:) memory (- (get ids.shape 1) 1)))
+      ids #* memory))
+
+  (defn tokens [self ids memory]
+    "(B T) -> (B V): the same, if none of them are known; all are put into MEMORY."
+    (with [_ (self.gelu #* ids.shape)]
+      (self.read ids memory 0)))
+
+  (defn gelu [self B t]
+    "The context in which the gelu of so many tokens is quick."
+    (if (and self.by-mkl (< (* B t self.widest) FEW))
+      (without-onednn)
+      (nullcontext)))
+
+  (defn often [self name shape act #* tensors]
+    "(ACT #* TENSORS), which NAME and the SHAPE of its new tokens stand for: under them is found how
+    often it was asked for, or what was recorded."
+    (setv key   #(name shape)
+          found (.get self.records key 0)
+          held  self.read.tensors)
+    (with [_ (self.gelu #* shape)]
+      (unless (and self.by-mkl (can-record) (not (torch.is-autocast-enabled "cpu")))
+        (return (act #* tensors)))
+      (when (= found OFTEN)
+        (setv found (record (fn [tensors held] (act #* tensors)) #(tensors held) :optimized False)
+              (get self.records key) found))
+      (when (callable found)
+        (return (found tensors held)))
+      (setv (get self.records key) (+ found 1))
+      (act #* tensors))))
 
 (defclass KVCache []
   "The keys and values of the texts that a FastGPT was last asked about: asked again with one token
@@ -185,7 +261,7 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
     (setv self.model   model
           self.weights (list (.parameters model))
           self.changes (changes self.weights)
-          self.read    (reader model)
+          self.reader  (Reader model)
           self.ids     None))
 
   (defn remembers [self ids]
@@ -204,10 +280,12 @@ Nothing drops out: who writes does not train. The tests hold that it is fast.hy'
       (self.learn model))
     (unless (self.remembers ids)
       (when full
-        (return (self.read ids None 0)))
+        (return (.window self.reader ids)))
       (self.begin ids))
     (setv known    (get self.ids.shape 1)
-          logits   (self.read (ncut ids : (: known None)) self.memory known)
+          logits   (if known
+                     (.token self.reader ids self.memory)
+                     (.tokens self.reader ids self.memory))
           self.ids ids)
     logits)
 

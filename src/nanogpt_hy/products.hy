@@ -6,6 +6,7 @@ at a time, where AMD's could take 16 from Zen 5 on; oneDNN, which torch has for 
 takes to begin do not matter. Everything else is left to torch."
 
 (import  functools [cache]
+         math [inf]
          torch
          torch.nn.functional :as F
          torch.overrides [TorchFunctionMode])
@@ -24,12 +25,18 @@ takes to begin do not matter. Everything else is left to torch."
 
 (setv NARROW-MKL (mkl-is-narrow))
 
+(defn least-rows [weight]
+  "(O I) -> of how many rows on oneDNN shall compute the product with WEIGHT, or inf."
+  (if (and NARROW-MKL
+           (= weight.device.type "cpu")
+           (is weight.dtype torch.float32))
+    (/ LEAST (int (.numel weight)))
+    inf))
+
 (defn by-onednn [x weight]
   "(... I) (O I) -> bool: whether oneDNN shall compute their product."
-  (and NARROW-MKL
-       (= x.device.type "cpu")
-       (is x.dtype weight.dtype torch.float32)
-       (>= (* (int (.numel x)) (int (get weight.shape 0))) LEAST)
+  (and (>= (int (.numel x)) (* (int (get x.shape -1)) (least-rows weight)))
+       (is x.dtype weight.dtype)
        (not (torch.is-autocast-enabled "cpu"))))
 
 (defn onednn [x weight bias]

@@ -29,7 +29,7 @@
 
 (defn check-logits [logits]
   "WorkError if nothing can be drawn from LOGITS: their largest is no number."
-  (unless (all (map finite (.tolist (.flatten (.amax logits :dim -1)))))
+  (unless (.all (torch.isfinite (.amax logits :dim -1)))
     (raise (WorkError (+ "the model gives no probabilities for the next token, so its weights are "
                          "not finite: use another checkpoint")))))
 

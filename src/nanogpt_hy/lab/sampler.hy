@@ -204,9 +204,9 @@ model is `steps`."
   #((torch.tensor [ids] :device device) text generator))
 
 (defn text-pieces [tokenizer text drawn settings]
-  "(1)... -> str...: a sample: TEXT first, then the tokens DRAWN, in pieces as they come."
+  "id... -> str...: a sample: TEXT first, then the tokens DRAWN, in pieces as they come."
   (yield text)
-  (setv pieces (decoded tokenizer (gfor  t drawn  (int t))))
+  (setv pieces (decoded tokenizer drawn))
   (yield :from (if settings.stop (until-stop pieces settings.stop) pieces)))
 
 (defn samples [model tokenizer prompt indices * settings starts seed #** how]
@@ -216,8 +216,9 @@ model is `steps`."
   (setv begun-ones (lfor  index indices
                           (begun model tokenizer prompt index :starts starts :seed seed))
         ids   (torch.cat (lfor  [ids _ _] begun-ones  ids))                        ; (B T)
-        drawn (tokens model ids settings.max-new-tokens :settings settings
-                      :generator (lfor  [_ _ generator] begun-ones  generator) #** how))
+        drawn (gfor  step (tokens model ids settings.max-new-tokens :settings settings
+                            :generator (lfor  [_ _ generator] begun-ones  generator) #** how)
+                     (.tolist step)))
   (for [[row [_ text _] column] (zip (range (len ids)) begun-ones (tee drawn (len ids)))]
     (yield (text-pieces tokenizer text (map (itemgetter row) column) settings))))
 

@@ -15,7 +15,7 @@ hand is cut into parts that its cache can hold."
          nanogpt-hy.lab.training.compiling [compile-lazily]
          nanogpt-hy.lab.training.device [NARROW threads-for]
          nanogpt-hy.lab.training.phases [in-phase]
-         nanogpt-hy.lab.training.recording [can-record Recorded])
+         nanogpt-hy.recording [can-record Recorded])
 
 (setv MOST-WORKERS 2                   ; Python lets only one at a time decide what comes next
       PART (** 2 21))                  ; numbers in the widest layer that a cache holds well

@@ -1,4 +1,4 @@
-"The gradient of a batch, recorded once and run again without Python.
+"What a function asks torch for, recorded once and run again without Python.
 
 A step of a small model is some two hundred small operations, and Python takes about as long to ask
 for each of them as a core to compute it; nor can it ask in two threads at once. torch.jit.trace
@@ -18,6 +18,17 @@ second. Where a later torch no longer has it, Python asks each time.)"
   "Whether this torch records: it says that it no longer does so from Python 3.14 on."
   (and (hasattr torch.jit "trace") (< sys.version-info #(3 14))))
 
+(defn record [act inputs * [optimized True]]
+  "-> function: ACT as it is with INPUTS, tensors or tuples of them; it is done once. Sizes of the
+  inputs are asked for each time; whatever else Python decides stays as it is decided now. That it
+  be OPTIMIZED takes the first two calls as long as recording it, and gains a twentieth at most."
+  (with [_ (warnings.catch-warnings :action "ignore")]         ; that it stays so
+    (setv recorded (torch.jit.trace act inputs :check-trace False)))
+  (defn as-it-is [#* inputs]
+    (with [_ (torch.jit.optimized-execution False)]
+      (recorded #* inputs)))
+  (if optimized recorded as-it-is))
+
 (defclass Recorded []
   "ADD-GRADIENT, as backprop.hy has it and without dropout, recorded when it first meets a batch of
   some shape, or another share of it. Weights and gradients are handed in each time, so that what
@@ -33,10 +44,10 @@ second. Where a later torch no longer has it, Python asks each time.)"
     (unless (in model self.tensors)
       (setv weights (tuple (.parameters model))
             (get self.tensors model) [weights (tuple (gfor  w weights  w.grad))]))
-    (setv key    #(x.shape share)
-          record (.get self.records key))
-    (if record
-      (record x y #* (get self.tensors model))
+    (setv key      #(x.shape share)
+          recorded (.get self.records key))
+    (if recorded
+      (recorded x y #* (get self.tensors model))
       (self.first-time key model x y share)))
 
   (defn first-time [self key model x y share]
@@ -46,8 +57,6 @@ second. Where a later torch no longer has it, Python asks each time.)"
       (nonlocal loss)
       (setv loss (self.add-gradient model x y share))
       loss)
-    (with [_ self.lock
-           _ (warnings.catch-warnings :action "ignore")]       ; that sizes are those of this batch
-      (setv (get self.records key)
-            (torch.jit.trace noted #(x y #* (get self.tensors model)) :check-trace False)))
+    (with [_ self.lock]
+      (setv (get self.records key) (record noted #(x y #* (get self.tensors model)))))
     loss))
