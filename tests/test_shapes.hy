@@ -7,6 +7,7 @@
          subprocess
          sys
          traceback
+         hy.errors [HyMacroExpansionError]
          pytest
          torch
          torch.nn :as nn
@@ -366,3 +367,8 @@
                 "print([m for m in ('torch', 'hyrule', 'nanogpt_hy.tracing') if m in sys.modules])")
         out (subprocess.run [sys.executable "-c" code] :capture-output True :text True :check True))
   (assert (= (.strip out.stdout) "[]")))
+
+(defn test-a-layer-without-a-docstring-is-told []
+  (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Mute has no docstring: say")]
+    (hy.eval '(do (require nanogpt-hy.notation [deflayer])
+                  (deflayer Mute [n] [part n] (forward [self x] x))))))

@@ -16,6 +16,9 @@ order they draw their random weights.
 (defmacro deflayer [name sizes doc parts #* methods]
   "Define the nn.Module NAME: made from SIZES, holding PARTS (name and value in pairs), with
   METHODS."
+  (when (not (isinstance doc hy.models.String))
+    (raise (TypeError
+      f"deflayer {name} has no docstring: say between its sizes and its parts what it does")))
   (setv names (cut parts None None 2)
         values (cut parts 1 None 2))
   `(defclass ~name [nn.Module]

@@ -17,7 +17,7 @@
          nanogpt-hy.lab.training.processes [total]
          nanogpt-hy.products [QuickProducts])
 
-(setv AT-ONCE 16,384)       ; tokens in a batch of an evaluation, about
+(setv AT-ONCE 2048)         ; tokens in a batch of an evaluation, about: a CPU's cache holds as many
 
 (defn rows-at-once [T]
   "How many rows of T tokens make a batch: at least one."
