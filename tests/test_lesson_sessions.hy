@@ -209,6 +209,12 @@ An introduction with a [link](there.md) and **words**.
   (with [_ (pytest.raises Leave)]              ; nor by a long part, or what a form prints
     (.print (Console :file (Lines page)) (* "line\n" 25))))
 
+(defn test-a-pause-is-no-question [small]
+  (setv text (went small "b" "0.5" "(+ 1 2)" "q"))
+  (assert (in "Nothing was asked here" text))
+  (assert (.endswith text "LEFT"))
+  (assert (= ["Predict"] (get (read-progress) "small" "sections"))))
+
 (defn [(pytest.mark.parametrize "last" ["q" "Quit" EOFError KeyboardInterrupt])]
       test-leaving-keeps-what-was-done [small last capsys monkeypatch]
   (assert (in "LEFT" (went small "b" "0.5" last)))

@@ -94,7 +94,8 @@ was done."
     "Wait until the learner wants what comes next."
     (when self.read
       (.gap self.page)
-      (.type-in self f"[Enter: {next}, q: leave] ")))
+      (while (.type-in self f"[Enter: {next}, q: leave] ")
+        (.line self.page "Nothing was asked here. (For trying things: nanogpt-hy repl.)"))))
 
   (defn type-in [self prompt]
     "A line that the learner types. End of input and Ctrl-C mean that they want to leave."
