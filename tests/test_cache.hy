@@ -6,6 +6,7 @@ it, one sample at a time or many; and what --window half shows the model."
 (import  dataclasses [replace]
          gc
          io [StringIO]
+         itertools [product]
          weakref
          hypothesis [given settings strategies :as st]
          pytest
@@ -42,6 +43,10 @@ it, one sample at a time or many; and what --window half shows the model."
 
 (defn random-ids [B T * [V 11] [seed 2]]
   (torch.randint V #(B T) :generator (.manual-seed (torch.Generator) seed)))
+
+(defn [(pytest.fixture :autouse True)] fresh [monkeypatch]
+  "Nothing was asked for before."
+  (.setattr monkeypatch kv-cache "RECORDS" {}))
 
 (defn [pytest.fixture] looked [monkeypatch]
   "Of each layer's attention that is asked for, how many tokens look, in a list."
@@ -243,9 +248,9 @@ it, one sample at a time or many; and what --window half shows the model."
   (torch.stack (lfor  T (range 1 (+ 1 (get ids.shape 1)))
                       (.next-logits cache model (ncut ids : (: T)) :block-size block-size))))
 
-(defn recorded-of [model]
-  "What was recorded of MODEL: names and shapes."
-  (lfor  form (.values (get kv-cache.RECORDS model))
+(defn recorded []
+  "What was recorded: names and shapes."
+  (lfor  form (.values kv-cache.RECORDS)
          [key found] (.items form)
          :if (callable found)
          key))
@@ -253,26 +258,26 @@ it, one sample at a time or many; and what --window half shows the model."
 (defn [recordable (pytest.mark.parametrize "rows" [1 3])
        (pytest.mark.parametrize "c" [SMALL (replace SMALL :bias False :activation "relu")])]
     test-what-was-recorded-is-the-same-to-the-bit [rows c monkeypatch]
-  "Tokens and windows, of this text and of others."
-  (setv model (sharp c))
+  "Tokens and windows, of this text and of others, by this model and by another."
+  (setv models [(sharp c) (sharp c :seed 4)])
   (.setattr monkeypatch kv-cache "OFTEN" 2)
-  (setv texts    (lfor  seed [1 2 3]  (random-ids rows 10 :seed seed))
-        recorded (lfor  ids texts  (all-logits model ids)))
-  (assert (= (recorded-of model) [#("token" #(rows 1)) #("window" #(rows 6))]))
+  (setv asked (list (product (lfor  seed [1 2 3]  (random-ids rows 10 :seed seed)) models))
+        found (lfor  [ids model] asked  (all-logits model ids)))
+  (assert (= (recorded) [#("token" #(rows 1)) #("window" #(rows 6))]))
   (.setattr monkeypatch kv-cache "can_record" (fn [] False))
-  (for [[ids found] (zip texts recorded)]
-    (assert (torch.equal found (all-logits model ids)))))
+  (for [[[ids model] logits] (zip asked found)]
+    (assert (torch.equal logits (all-logits model ids)))))
 
 (defn [recordable] test-what-was-recorded-serves-other-weights [monkeypatch]
-  "Whoever changes them, and however; and another activation is another form."
+  "Whoever changes them, and however; but another activation or norm is another form."
   (.setattr monkeypatch kv-cache "OFTEN" 0)
-  (setv model   (sharp SMALL)
-        weight  model.lm-head.weight
-        ids     (random-ids 2 9))
+  (setv model  (sharp SMALL)
+        weight model.lm-head.weight
+        ids    (random-ids 2 9))
   (defn check [expected]
     (for [[T logits] (enumerate (all-logits model ids) 1)]
       (assert-close logits (next-logits model (ncut ids : (: T)) :block-size 6)))
-    (assert (= expected (len (recorded-of model)))))
+    (assert (= expected (len (recorded)))))
   (check 2)
   (.mul- weight.data 2)
   (check 2)
@@ -280,16 +285,40 @@ it, one sample at a time or many; and what --window half shows the model."
     (.load-state-dict model (.state-dict (sharp SMALL :seed 5)) :assign assign)
     (check 2))
   (setv (. (get model.transformer.h 1) mlp activation) torch.relu)
-  (check 4))
+  (check 4)
+  (setv model.transformer.ln-f.eps 0.1)
+  (check 6))
 
-(defn test-who-forgets-a-model-forgets-what-was-recorded [monkeypatch]
+(defn [recordable] test-records-keep-no-weights [monkeypatch]
   (.setattr monkeypatch kv-cache "OFTEN" 0)
   (setv model (sharp SMALL)
-        gone  (weakref.ref model))
+        gone  [(weakref.ref model) (weakref.ref model.lm-head.weight)])
+  (defn kept [read]
+    (.extend gone (map weakref.ref read.tensors))
+    read)
+  (setv reader kv-cache.reader)
+  (.setattr monkeypatch kv-cache "reader" (fn [model] (kept (reader model))))
   (all-logits model (random-ids 1 9))
+  (assert (and (recorded) (> (len gone) 20)))
   (del model)
   (gc.collect)
-  (assert (is None (gone))))
+  (for [reference gone]
+    (assert (is None (reference)))))
+
+(defn test-where-torch-does-not-record-nothing-is [monkeypatch]
+  "As with PYTORCH_JIT=0: torch.jit.trace then gives back what it is given."
+  (.setattr monkeypatch kv-cache "OFTEN" 0)
+  (torch.jit._state.disable)
+  (try
+    (all-logits (sharp SMALL) (random-ids 1 9))
+    (finally (torch.jit._state.enable)))
+  (assert (= [] (recorded))))
+
+(defn test-the-flag-of-onednn-is-as-it-was [monkeypatch]
+  (for [enabled [True False]]
+    (.setattr monkeypatch torch.backends.mkldnn "enabled" enabled)
+    (all-logits (sharp SMALL) (random-ids 1 9))
+    (assert (= enabled torch.backends.mkldnn.enabled))))
 
 (defn test-half-precision-is-not-recorded [monkeypatch]
   (.setattr monkeypatch kv-cache "OFTEN" 0)
@@ -299,8 +328,7 @@ it, one sample at a time or many; and what --window half shows the model."
   (all-logits half ids)
   (with [_ (torch.autocast "cpu" :dtype torch.bfloat16)]
     (all-logits full ids))
-  (for [model [half full]]
-    (assert (= [] (recorded-of model)))))
+  (assert (= [] (recorded))))
 
 
 ;;; Tokens

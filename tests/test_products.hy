@@ -4,7 +4,8 @@ Here oneDNN computes every product, however small, whatever processor this is."
 
 (eval-when-compile
   (require hyrule [ncut]))
-(import  hypothesis [given settings strategies :as st]
+(import  functools [partial]
+         hypothesis [given settings strategies :as st]
          pytest
          torch
          torch.nn :as nn
@@ -16,10 +17,11 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.kv-cache :as kv-cache
          nanogpt-hy.kv-cache [KVCache]
-         nanogpt-hy.lab.training.compiling [has-compiler]
+         nanogpt-hy.lab.training.compiling [Compiled has-compiler]
          nanogpt-hy.lab.training.evaluation [mean-loss]
          nanogpt-hy.products :as products
-         nanogpt-hy.products [add-product mkl-is-narrow onednn product QuickProducts]
+         nanogpt-hy.products [add-product mkl-is-narrow onednn product
+                                 quick-products QuickProducts]
          nanogpt-hy.recording [can-record Recorded])
 
 (setv pytestmark (pytest.mark.skipif (not (hasattr torch.ops.mkldnn "_linear_pointwise"))
@@ -134,13 +136,18 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (for [[w twin] (zip (.parameters model) (.parameters other))]
     (assert (torch.equal w.grad twin.grad))))
 
-(defn [(pytest.mark.parametrize "rows" [1 3 4 9])] test-the-kv-cache-says-the-same [rows asked]
+(defn [(pytest.mark.parametrize "rows" [1 3 4 9])
+       (pytest.mark.parametrize "autocast" [False True])]
+    test-the-kv-cache-says-the-same [autocast rows asked]
   (setv model (.eval (gpt))  cache (KVCache))
   (for [T (range 1 9)]
-    (setv so-far (ncut (ids 9 8) (: rows) (: T)))
-    (assert-close (.next-logits cache model so-far :block-size 6)
-                  (next-logits model so-far :block-size 6)))
-  (assert asked))
+    (setv so-far   (ncut (ids 9 8) (: rows) (: T))
+          expected (next-logits model so-far :block-size 6))
+    (with [_ (torch.autocast "cpu" :dtype torch.bfloat16 :enabled autocast)]
+      (setv logits (.next-logits cache model so-far :block-size 6)))
+    (assert-close (.float logits) expected
+                  #** (if autocast {"rtol" 0.1  "atol" 0.1} {})))
+  (assert (= (bool asked) (not autocast))))
 
 (defn test-evaluation-says-the-same [asked monkeypatch]
   (setv model   (gpt)
@@ -151,6 +158,29 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (.setattr monkeypatch products "NARROW_MKL" False)
   (assert (= quick (pytest.approx (mean-loss model batches) :rel 1e-5)))
   (assert (= before (len asked))))
+
+(defn [(pytest.mark.parametrize "narrow" [True False])]
+    test-a-compiled-model-is-evaluated-compiled [narrow monkeypatch capsys]
+  "Nothing about that context keeps torch.compile from what it does, for batches of any size."
+  (.setattr monkeypatch products "NARROW_MKL" narrow)
+  (.setattr monkeypatch torch "compile" (partial torch.compile :backend "aot_eager"))
+  (setv model   (gpt)
+        batches (lfor  B [3 2 4]  [(ids B 6) (ids B 6)])
+        plain   (mean-loss model batches))
+  (assert (= plain (pytest.approx (mean-loss (Compiled model) batches) :rel 1e-5)))
+  (assert (= "" (. (.readouterr capsys) err))))
+
+(defn test-where-mkl-is-wide-nobody-looks-on [monkeypatch]
+  (assert (isinstance (quick-products) QuickProducts))
+  (.setattr monkeypatch products "NARROW_MKL" False)
+  (assert (not (isinstance (quick-products) QuickProducts))))
+
+(defn test-who-asks-for-gradients-gets-them [asked]
+  (setv layer (nn.Linear 8 4))
+  (with [_ (QuickProducts)]
+    (.backward (.sum (layer (torch.randn 3 8)))))
+  (assert (is-not None layer.weight.grad))
+  (assert (= [] asked)))
 
 (defn test-any-model-has-them-in-their-context [asked]
   (setv layer (nn.Linear 8 4)  x (torch.randn 3 8))

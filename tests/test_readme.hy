@@ -53,10 +53,22 @@
         whole (.join "\n" (map source ["attention-weights" "attend"])))
   (assert (= (read shown) (read whole))))
 
-(defn test-the-tree-names-every-step [root]
-  (setv text (.read-text (/ root "README.md") :encoding "utf-8"))
-  (for [path (.glob (/ root "src" "nanogpt_hy" "course") "s*.hy")]
-    (assert (in path.name text))))
+(defn test-the-tree-names-every-step-and-every-file-beside-the-course [root]
+  (setv text   (.read-text (/ root "README.md") :encoding "utf-8")
+        source (/ root "src" "nanogpt_hy"))
+  (for [path [#* (.glob (/ source "course") "s*.hy") #* (.glob source "[a-z]*.hy")]]
+    (assert (re.search rf"(?m)^  .*\b{path.name}\b" text) path)))
+
+(defn test-links-lead-somewhere [root]
+  (setv text     (.read-text (/ root "README.md") :encoding "utf-8")
+        headings (lfor  words (re.findall r"(?m)^#+ (.*)$" text)
+                        (.replace (re.sub r"[^\w -]" "" (.lower words)) " " "-"))
+        links    (re.findall r"\]\(([^)\s]+)\)" text))
+  (assert (> (len links) 10))
+  (for [link links  :if (not (.startswith link "https://"))]
+    (if (.startswith link "#")
+      (assert (in (cut link 1 None) headings) link)
+      (assert (.exists (/ root link)) link))))
 
 (defn test-the-code-runs [root tmp-path monkeypatch]
   (shutil.copytree (/ root "data") (/ tmp-path "data"))

@@ -11,16 +11,15 @@ that it is fast.hy's model."
   (require hyrule [-> ncut unless]))
 (import  contextlib [contextmanager nullcontext]
          itertools [repeat]
-         weakref [WeakKeyDictionary]
          torch
          torch.nn.functional :as F
-         nanogpt-hy.products [least-rows onednn]
+         nanogpt-hy.products [by-onednn onednn]
          nanogpt-hy.recording [can-record record])
 
 (setv FEW      16,384        ; numbers: with more, oneDNN is quicker
       SEVERAL  4             ; rows: with fewer, reading the weights is all that takes time
       FEW-ROWS (/ 1 12)      ; of the inputs: with more, reading the weights is no longer the most
-      OFTEN    100)          ; times: then recording has saved what it takes
+      OFTEN    100)          ; times: who asked so often may ask as often again, and that pays
 
 ;;; The layers
 
@@ -42,16 +41,18 @@ that it is fast.hy's model."
   (when (is-not weight None)
     (.detach weight)))
 
-(defn by-mkl [weight]
-  "Whether MKL multiplies by WEIGHT."
-  (and (= weight.device.type "cpu")
-       (is weight.dtype torch.float32)
-       (torch.backends.mkl.is-available)))
+(defn is-plain [weight]
+  "Whether WEIGHT is of float32, on a CPU."
+  (and (= weight.device.type "cpu") (is weight.dtype torch.float32)))
+
+(defn is-divided [weight]
+  "Whether products with WEIGHT are divided here, and not by torch."
+  (and (is-plain weight) (torch.backends.mkl.is-available)))
 
 (defn linear [layer]
   "nn.Linear -> function, (B t I) -> (B t O)"
   (setv [weight bias] (map fixed [layer.weight layer.bias]))
-  (if (by-mkl weight)
+  (if (is-divided weight)
     (divided-linear weight bias)
     (holding (fn [x] (F.linear x weight bias)) weight bias)))
 
@@ -69,13 +70,13 @@ that it is fast.hy's model."
         biases  (if (is bias None) None (.view bias P 1 -1))
         shared  (.expand (.t weight) threads I O)
         few     (max 1 (int (* FEW-ROWS I)))
-        ;; One row that cannot be divided is for oneDNN, too.
-        many    (max (least-rows weight) (if (= P threads) SEVERAL 1)))
+        several (if (= P threads) SEVERAL 1))    ; a row that cannot be divided is for oneDNN, too
   (defn through [x]
     (setv [B t _] x.shape
           n (* B t))
     (cond
-      (>= n many)   (onednn x weight bias)
+      (and (>= n several) (by-onednn x weight))
+                    (onednn x weight bias)
       (= n 1)       (-> (.expand x P 1 I)
                         (product parts biases)                       ; (P 1 O/P)
                         (.view 1 1 O))
@@ -179,28 +180,33 @@ that it is fast.hy's model."
 (defn [contextmanager] without-onednn []
   "Within, torch computes itself what it would leave to oneDNN, which takes longer to begin a gelu
   of few numbers than torch to finish it. (oneDNN's products are asked for by name.)"
-  (setv onednn torch.backends.mkldnn
-        before onednn.enabled
-        onednn.enabled False)
+  (setv torch.backends.mkldnn.enabled False)
   (try
     (yield)
-    (finally (setv onednn.enabled before))))
+    (finally (setv torch.backends.mkldnn.enabled True))))
 
-(setv RECORDS (WeakKeyDictionary))     ; of a model and its form: see Reader's `often`
+(setv RECORDS {})        ; of each form of a model: see Reader's `often`
+
+(defn form-of [model tensors]
+  "All of MODEL that decides what its reader asks torch for, but for the numbers in the TENSORS that
+  it holds."
+  #(#* (gfor  t tensors  t.shape)
+    #* (gfor  block model.transformer.h
+              #(block.attn.n-head block.attn.scale block.mlp.activation block.ln-1.eps
+                block.ln-2.eps))
+    model.transformer.ln-f.eps))
 
 (defclass Reader []
   "A model's `reader`, for its weights as they are now: of a whole window, or of one token more.
-  What it is asked for often is recorded, for all readers that the model will have."
+  What it is asked for often is recorded, for the readers of all models of its form."
 
   (defn __init__ [self model]
-    (setv blocks model.transformer.h
-          table  model.transformer.wpe.weight
-          self.read    (reader model)
-          self.widest  (* 4 (get table.shape 1))
-          self.by-mkl  (by-mkl table)
-          form         #(#* (gfor  t self.read.tensors  t.shape)
-                         #* (gfor  b blocks  #(b.attn.n-head b.attn.scale b.mlp.activation)))
-          self.records (-> RECORDS (.setdefault model {}) (.setdefault form {}))))
+    (setv table          model.transformer.wpe.weight
+          self.read      (reader model)
+          self.widest    (* 4 (get table.shape 1))
+          self.divided   (is-divided table)
+          self.plain     (is-plain table)
+          self.records   (.setdefault RECORDS (form-of model self.read.tensors) {})))
 
   (defn window [self ids]
     "(B T) -> (B V): what is said after all of IDS, of which nothing is known."
@@ -220,7 +226,7 @@ that it is fast.hy's model."
 
   (defn gelu [self B t]
     "The context in which the gelu of so many tokens is quick."
-    (if (and self.by-mkl (< (* B t self.widest) FEW))
+    (if (and self.divided torch.backends.mkldnn.enabled (< (* B t self.widest) FEW))
       (without-onednn)
       (nullcontext)))
 
@@ -231,7 +237,7 @@ that it is fast.hy's model."
           found (.get self.records key 0)
           held  self.read.tensors)
     (with [_ (self.gelu #* shape)]
-      (unless (and self.by-mkl (can-record) (not (torch.is-autocast-enabled "cpu")))
+      (unless (and self.plain (can-record) (not (torch.is-autocast-enabled "cpu")))
         (return (act #* tensors)))
       (when (= found OFTEN)
         (setv found (record (fn [tensors held] (act #* tensors)) #(tensors held) :optimized False)

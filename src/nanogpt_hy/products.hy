@@ -5,8 +5,8 @@ at a time, where AMD's could take 16 from Zen 5 on; oneDNN, which torch has for 
 16. There it is more than twice as quick, as soon as a product is so large that the 10 us which it
 takes to begin do not matter. Everything else is left to torch."
 
-(import  functools [cache]
-         math [inf]
+(import  contextlib [nullcontext]
+         functools [cache]
          torch
          torch.nn.functional :as F
          torch.overrides [TorchFunctionMode])
@@ -25,18 +25,12 @@ takes to begin do not matter. Everything else is left to torch."
 
 (setv NARROW-MKL (mkl-is-narrow))
 
-(defn least-rows [weight]
-  "(O I) -> of how many rows on oneDNN shall compute the product with WEIGHT, or inf."
-  (if (and NARROW-MKL
-           (= weight.device.type "cpu")
-           (is weight.dtype torch.float32))
-    (/ LEAST (int (.numel weight)))
-    inf))
-
 (defn by-onednn [x weight]
   "(... I) (O I) -> bool: whether oneDNN shall compute their product."
-  (and (>= (int (.numel x)) (* (int (get x.shape -1)) (least-rows weight)))
-       (is x.dtype weight.dtype)
+  (and NARROW-MKL
+       (= x.device.type weight.device.type "cpu")
+       (is x.dtype weight.dtype torch.float32)
+       (>= (* (int (.numel x)) (int (get weight.shape 0))) LEAST)
        (not (torch.is-autocast-enabled "cpu"))))
 
 (defn onednn [x weight bias]
@@ -76,6 +70,11 @@ def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor]):
     (.addmm_ total x (.t weight))))
 
 (defclass QuickProducts [TorchFunctionMode]
-  "A context: within, any model's nn.Linear computes so. Only under no-grad."
+  "A context: within, the nn.Linear of any model computes so, unless gradients are asked for."
   (defn __torch_function__ [self function types [args #()] [options None]]
-    ((if (is function F.linear) product function) #* args #** (or options {}))))
+    (setv quick (and (is function F.linear) (not (torch.is-grad-enabled))))
+    ((if quick product function) #* args #** (or options {}))))
+
+(defn quick-products []
+  "The same context, where it makes anything quicker; it takes part in all that torch is asked for."
+  (if NARROW-MKL (QuickProducts) (nullcontext)))

@@ -14,20 +14,29 @@ second. Where a later torch no longer has it, Python asks each time.)"
          warnings
          torch)
 
+(setv RECORDING (Lock))                ; one at a time: whoever records silences warnings
+
 (defn can-record []
-  "Whether this torch records: it says that it no longer does so from Python 3.14 on."
-  (and (hasattr torch.jit "trace") (< sys.version-info #(3 14))))
+  "Whether this torch records: it says that it no longer does so from Python 3.14 on, nor where
+  PYTORCH_JIT=0 turns it off."
+  (and (< sys.version-info #(3 14))
+       (hasattr torch.jit "trace")
+       (bool torch.jit._state._enabled)))
 
 (defn record [act inputs * [optimized True]]
   "-> function: ACT as it is with INPUTS, tensors or tuples of them; it is done once. Sizes of the
   inputs are asked for each time; whatever else Python decides stays as it is decided now. That it
   be OPTIMIZED takes the first two calls as long as recording it, and gains a twentieth at most."
-  (with [_ (warnings.catch-warnings :action "ignore")]         ; that it stays so
-    (setv recorded (torch.jit.trace act inputs :check-trace False)))
+  (defn recorded [#* inputs]           ; so --profile calls what is none of torch's operations
+    (act #* inputs))
+  (with [_ RECORDING
+         _ (warnings.catch-warnings :action "ignore")]         ; that it stays so
+    (setv program (torch.jit.trace recorded inputs :check-trace False)))
+  (setv act None)                      ; torch keeps `recorded`, which need not keep what ACT knows
   (defn as-it-is [#* inputs]
     (with [_ (torch.jit.optimized-execution False)]
-      (recorded #* inputs)))
-  (if optimized recorded as-it-is))
+      (program #* inputs)))
+  (if optimized program as-it-is))
 
 (defclass Recorded []
   "ADD-GRADIENT, as backprop.hy has it and without dropout, recorded when it first meets a batch of
@@ -37,8 +46,7 @@ second. Where a later torch no longer has it, Python asks each time.)"
   (defn __init__ [self add-gradient]
     (setv self.add-gradient add-gradient
           self.records {}
-          self.tensors {}                ; of each model: its weights and their gradients
-          self.lock    (Lock)))          ; only one model is recorded at a time
+          self.tensors {}))              ; of each model: its weights and their gradients
 
   (defn [(torch.no-grad)] __call__ [self model x y share * [chance None]]
     (unless (in model self.tensors)
@@ -57,6 +65,5 @@ second. Where a later torch no longer has it, Python asks each time.)"
       (nonlocal loss)
       (setv loss (self.add-gradient model x y share))
       loss)
-    (with [_ self.lock]
-      (setv (get self.records key) (record noted #(x y #* (get self.tensors model)))))
+    (setv (get self.records key) (record noted #(x y #* (get self.tensors model))))
     loss))

@@ -41,7 +41,7 @@
   "-> dict: how well TRAINED predicts the whole validation part of CORPUS."
   (setv started (perf-counter)
         block-size trained.config.block-size
-        batches (all-of corpus corpus.val block-size)
+        batches (all-of corpus corpus.val block-size :device device)
         [loss _] (with [told (progress-bar "evaluating" (len corpus.val))]
                    (mean-loss trained.model (counted batches told) :device device))
         per-character (* loss (/ (len corpus.val) corpus.val-characters)))

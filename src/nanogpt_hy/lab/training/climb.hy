@@ -107,7 +107,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
     (steps run rung.train.max-iters :told told))
   (when run.stopping
     (raise (KeyboardInterrupt run.stopping)))
-  (setv batches (all-of corpus corpus.val rung.config.block-size)
+  (setv batches (all-of corpus corpus.val rung.config.block-size :device run.device)
         [loss _] (with [_ (at-work run)] (mean-loss run.forward batches :device run.device)))
   {"key" (rung-key rung corpus)  "stage" rung.stage  "seed" rung.train.seed  "loss" loss
    "parameters" (parameters-count run.model)  "steps" rung.train.max-iters

@@ -15,13 +15,14 @@
          nanogpt-hy.lab.training.device [sent]
          nanogpt-hy.lab.training.launch [ALONE]
          nanogpt-hy.lab.training.processes [total]
-         nanogpt-hy.products [QuickProducts])
+         nanogpt-hy.products [quick-products])
 
-(setv AT-ONCE 2048)         ; tokens in a batch of an evaluation, about: a CPU's cache holds as many
+(setv AT-ONCE 16,384       ; tokens in a batch of an evaluation, about
+      CACHED  2048)        ; on a CPU: what they become fits into its cache
 
-(defn rows-at-once [T]
-  "How many rows of T tokens make a batch: at least one."
-  (max 1 (// AT-ONCE T)))
+(defn rows-at-once [T [device None]]
+  "How many rows of T tokens make a batch, on DEVICE if that is known: at least one."
+  (max 1 (// (if (and device (= device.type "cpu")) CACHED AT-ONCE) T)))
 
 (defn token-losses [model x y]
   "(B T) (B T) -> (B T): the surprise of each target, in nats."
@@ -33,22 +34,22 @@
   (for [_ (range count)]
     (yield (draw-batch ids :batch-size batch-size :block-size block-size :generator generator))))
 
-(defn whole-batches [ids * block-size [every 1]]
+(defn whole-batches [ids * block-size [every 1] [device None]]
   "Windows side by side, so that every token but the first is a target exactly once; or only one
   window in EVERY, evenly spread."
   (setv targets (- (len ids) 1)
         starts (torch.arange 0 (max 0 (- (+ targets 1) block-size)) (* every block-size))
         rest (% targets block-size))
-  (for [some (.split starts (rows-at-once block-size))]
+  (for [some (.split starts (rows-at-once block-size device))]
     (when (len some)
       (yield (windows ids some block-size))))
   (when rest
     (yield (windows ids (torch.tensor [(- targets rest)]) rest))))
 
-(defn line-batches [ids line-tokens * [every 1]]
+(defn line-batches [ids line-tokens * [every 1] [device None]]
   "Whole lines, or one in EVERY, each after the newline before it: no token's line begins unseen."
   (setv starts (torch.arange 0 (len ids) (* every line-tokens)))
-  (for [some (.split starts (rows-at-once line-tokens))]
+  (for [some (.split starts (rows-at-once line-tokens device))]
     (setv lines (get ids (+ (ncut some : None) (torch.arange line-tokens))))      ; (lines T)
     (yield [(.roll lines 1 :dims 1) lines])))     ; a line's last token, its newline, comes first
 
@@ -56,11 +57,12 @@
   "Whether evaluation goes line by line: where lines have one length and fit into the context."
   (and corpus.line-tokens (<= corpus.line-tokens block-size)))
 
-(defn all-of [corpus ids block-size * [every 1]]
-  "The batches by which all of IDS, a part of CORPUS, is judged; or one window or line in EVERY."
+(defn all-of [corpus ids block-size * [every 1] [device None]]
+  "The batches by which all of IDS, a part of CORPUS, is judged, of the size that suits DEVICE; or
+  one window or line in EVERY."
   (if (by-line corpus block-size)
-    (line-batches ids corpus.line-tokens :every every)
-    (whole-batches ids :block-size block-size :every every)))
+    (line-batches ids corpus.line-tokens :every every :device device)
+    (whole-batches ids :block-size block-size :every every :device device)))
 
 (defn loss-floor [corpus block-size * [drawn False]]
   "What no model with this context can lose less than in the long run, in nats per token; None if
@@ -118,7 +120,7 @@
   independent of each other. The processes of GROUP share the work."
   (setv [summed tokens means] [0 0 []])
   (with [_ (in-eval-mode model)
-         _ (QuickProducts)]
+         _ (quick-products)]
     (for [round (rounds batches group.size)]
       (setv [here windows-here] (judged model round group device)
             summed (+ summed here)

@@ -229,7 +229,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
   (setv count (eval-iters run)
         every (max 1 (// (len ids) (len run.corpus.val))))
   (if (= count "all")
-    (all-of run.corpus ids run.config.block-size :every every)
+    (all-of run.corpus ids run.config.block-size :every every :device run.device)
     (drawn-batches ids count :batch-size run.train.batch-size :block-size run.config.block-size
                    :generator (get run.generators "evaluation"))))
 

@@ -18,7 +18,7 @@ hand is cut into parts that its cache can hold."
          nanogpt-hy.recording [can-record Recorded])
 
 (setv MOST-WORKERS 2                   ; Python lets only one at a time decide what comes next
-      PART (** 2 21))                  ; numbers in the widest layer that a cache holds well
+      PART (** 2 20))                  ; numbers in the widest layer that a cache holds well
 
 (defn shadow [model weights]
   "MODEL once more, and its gradients (N): it has the same WEIGHTS, in the same memory, but a
