@@ -19,6 +19,8 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.training.compiling [Compiled has-compiler]
          nanogpt-hy.lab.training.evaluation [mean-loss]
+         nanogpt-hy.lab.training.session [new-run]
+         nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.products :as products
          nanogpt-hy.products [add-product mkl-is-narrow onednn product
                                  quick-products QuickProducts]
@@ -170,17 +172,42 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (assert (= plain (pytest.approx (mean-loss (Compiled model) batches) :rel 1e-5)))
   (assert (= "" (. (.readouterr capsys) err))))
 
-(defn test-where-mkl-is-wide-nobody-looks-on [monkeypatch]
-  (assert (isinstance (quick-products) QuickProducts))
+(defn test-where-nothing-is-gained-nobody-looks-on [monkeypatch]
+  (defn looking-on [device]
+    (isinstance (quick-products (torch.device device)) QuickProducts))
+  (assert (looking-on "cpu"))
+  (assert (not (looking-on "cuda")))
   (.setattr monkeypatch products "NARROW_MKL" False)
-  (assert (not (isinstance (quick-products) QuickProducts))))
+  (assert (not (looking-on "cpu"))))
 
-(defn test-who-asks-for-gradients-gets-them [asked]
-  (setv layer (nn.Linear 8 4))
+(defn [(pytest.mark.parametrize "bias" [True False])
+       (pytest.mark.parametrize "shape" [[8] [5 8] [2 5 8]])]
+    test-gradients-are-autograds [shape bias asked]
+  (setv layer (nn.Linear 8 4 :bias bias)
+        x     (torch.randn #* shape :requires-grad True)
+        dy    (torch.randn #* (cut shape -1) 4))
+  (defn gradients []
+    (torch.autograd.grad (layer x) [x #* (.parameters layer)] dy))
+  (setv expected (gradients))
+  (assert (= [] asked))
   (with [_ (QuickProducts)]
-    (.backward (.sum (layer (torch.randn 3 8)))))
-  (assert (is-not None layer.weight.grad))
-  (assert (= [] asked)))
+    (setv found (gradients)))
+  (assert (= 3 (len asked)))
+  (for [[a b] (zip found expected)]
+    (assert-close a b)))
+
+(defn [(pytest.mark.parametrize "stage" ["gpt" "fast"])]
+    test-other-runs-learn-by-them-too [stage asked root monkeypatch]
+  "The course's stages, and draws as published: what learns by autograd."
+  (defn trained []
+    (setv run (new-run (str (/ root "data" "ab.txt")) :stage stage :n-embd 72 :n-head 2
+                       :dropout (if (= stage "fast") 0.1 0.0) :draws "published"
+                       :device "cpu" :compile "off"))
+    (steps run 3))
+  (setv quick (trained))
+  (assert asked)
+  (.setattr monkeypatch products "NARROW_MKL" False)
+  (assert (= quick (pytest.approx (trained) :rel 1e-4))))
 
 (defn test-any-model-has-them-in-their-context [asked]
   (setv layer (nn.Linear 8 4)  x (torch.randn 3 8))

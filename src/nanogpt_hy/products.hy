@@ -8,6 +8,7 @@ takes to begin do not matter. Everything else is left to torch."
 (import  contextlib [nullcontext]
          functools [cache]
          torch
+         torch.autograd.function [Function once-differentiable]
          torch.nn.functional :as F
          torch.overrides [TorchFunctionMode])
 
@@ -69,12 +70,35 @@ def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor]):
     (.add_ total (onednn x weight None))
     (.addmm_ total x (.t weight))))
 
-(defclass QuickProducts [TorchFunctionMode]
-  "A context: within, the nn.Linear of any model computes so, unless gradients are asked for."
-  (defn __torch_function__ [self function types [args #()] [options None]]
-    (setv quick (and (is function F.linear) (not (torch.is-grad-enabled))))
-    ((if quick product function) #* args #** (or options {}))))
+;;; With a way back, for any model
 
-(defn quick-products []
-  "The same context, where it makes anything quicker; it takes part in all that torch is asked for."
-  (if NARROW-MKL (QuickProducts) (nullcontext)))
+(defclass Linear [Function]
+  "F.linear by oneDNN, as autograd's own."
+  (defn [staticmethod] forward [context x weight bias]
+    (.save-for-backward context x weight)
+    (onednn x weight bias))
+  (defn [staticmethod once-differentiable] backward [context dy]
+    (setv [x weight] context.saved-tensors
+          rows (.reshape dy -1 (get dy.shape -1))                      ; (n O)
+          [_ _ biased] context.needs-input-grad)
+    #((product dy (.t weight))
+      (product (.t rows) (.t (.reshape x -1 (get x.shape -1))))        ; (O I)
+      (when biased
+        (.sum rows 0)))))
+
+(defn linear [input weight [bias None]]
+  "(... I) (O I) (O) -> (... O): F.linear."
+  (if (and (torch.is-grad-enabled) (by-onednn input weight))
+    (.apply Linear input weight bias)
+    (product input weight bias)))
+
+(defclass QuickProducts [TorchFunctionMode]
+  "A context: within, the nn.Linear of any model computes so."
+  (defn __torch_function__ [self function types [args #()] [options None]]
+    ((if (is function F.linear) linear function) #* args #** (or options {}))))
+
+(defn quick-products [device]
+  "The same context, where that makes anything on DEVICE quicker: all calls of torch go through it."
+  (if (and NARROW-MKL (= device.type "cpu"))
+    (QuickProducts)
+    (nullcontext)))

@@ -120,7 +120,7 @@
   independent of each other. The processes of GROUP share the work."
   (setv [summed tokens means] [0 0 []])
   (with [_ (in-eval-mode model)
-         _ (quick-products)]
+         _ (quick-products device)]
     (for [round (rounds batches group.size)]
       (setv [here windows-here] (judged model round group device)
             summed (+ summed here)

@@ -24,8 +24,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.data.corpus [check-block-size]
          nanogpt-hy.lab.training.compiling [choose-compile Compiled]
          nanogpt-hy.lab.training.descent [Descent learning-rate-at]
-         nanogpt-hy.lab.training.device [choose-dtype deterministic fit-threads precision sent
-                                         with-threads]
+         nanogpt-hy.lab.training.device [choose-dtype deterministic fit-threads NARROW precision
+                                         sent with-threads]
          nanogpt-hy.lab.training.evaluation [all-of drawn-batches mean-loss]
          nanogpt-hy.lab.training.launch [ALONE here]
          nanogpt-hy.lab.training.parallel [is-sharded own-device placed together]
@@ -34,7 +34,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          nanogpt-hy.lab.training.randomness [default-state named-generator named-seed seeded-state
                                              set-default-state]
          nanogpt-hy.lab.training.workers [is-recorded train-step :as train-step-by-hand  Workers]
-         nanogpt-hy.ladder [build-model])
+         nanogpt-hy.ladder [build-model]
+         nanogpt-hy.products [quick-products])
 
 (defn [contextmanager] at-work [run]
   "Within, torch's default generator is the run's own, it has as many threads as suit the model and,
@@ -52,15 +53,20 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
 
 ;;; The run
 
-(deflayer Forward [model device dtype scaler]
-  "(B T) -> (B T V): MODEL, computing in DTYPE; in float16 gradients are scaled up on their way in."
+(deflayer Forward [model device dtype scaler wide]
+  "(B T) -> (B T V): MODEL, computing in DTYPE; in float16 gradients are scaled up on their way in.
+  WIDE: so that in training it pays to look who computes products. (In evaluation that is done.)"
   [model  model
    device device
    dtype  dtype
-   scaler scaler]
+   scaler scaler
+   wide   wide]
   (forward [self ids]
     (with [_ (phase "forward")
-           _ (precision self.device self.dtype)]
+           _ (precision self.device self.dtype)
+           _ (if (and self.wide (torch.is-grad-enabled))
+               (quick-products self.device)
+               (nullcontext))]
       (setv logits (.float (self.model ids))))
     (when (and self.scaler logits.requires-grad)
       (.register-hook logits self.scaler.scale))
@@ -123,7 +129,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                                :compiled run.compiled))
         model (if (and run.compiled (not run.workers)) (Compiled run.model) run.model)
         run.forward (Forward (together run.group model run.train.gradient-accumulation-steps)
-                             run.device run.dtype run.scaler)
+                             run.device run.dtype run.scaler
+                             (and (not run.compiled) (> run.config.n-embd NARROW)))
         run.train-step (if run.workers
                          (partial train-step-by-hand run.workers run.optimizer)
                          (partial train-step run.forward run.optimizer))))
