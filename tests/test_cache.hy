@@ -18,8 +18,9 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.course [Bigram cross-entropy GPT next-logits]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
+         nanogpt-hy.inference [block linear]
          nanogpt-hy.kv-cache :as kv-cache
-         nanogpt-hy.kv-cache [block KVCache linear memory-for]
+         nanogpt-hy.kv-cache [KVCache memory-for]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.explaining [explain]
          nanogpt-hy.lab.filters [filtered-probabilities]

@@ -90,7 +90,8 @@
 (setv RINGS [#{"errors" "notation" "forms" "tracing" "config"}     ; what everybody may use
              #{"course"}                                   ; the book
              #{"ladder"                                    ; its stages
-               "fast" "products" "recording" "backprop" "kv_cache"}  ; the same GPT for speed
+               "fast" "products" "recording" "backprop"    ; the same GPT for speed
+               "inference" "kv_cache"}
              #{"lab"}                                      ; what surrounds a model
              #{"lessons"}])                                ; and what stands beside them: outermost
 

@@ -15,7 +15,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [add-gradient :as course-add-gradient  next-logits]
          nanogpt-hy.fast [FastGPT]
-         nanogpt-hy.kv-cache :as kv-cache
+         nanogpt-hy.inference :as inference
          nanogpt-hy.kv-cache [KVCache]
          nanogpt-hy.lab.training.compiling [Compiled has-compiler]
          nanogpt-hy.lab.training.evaluation [mean-loss]
@@ -38,7 +38,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
     (theirs x weight bias))
   (.setattr monkeypatch products "NARROW_MKL" True)
   (.setattr monkeypatch products "LEAST" 0)
-  (for [module [products kv-cache]]
+  (for [module [products inference]]
     (.setattr monkeypatch module "onednn" watched))
   shapes)
 

@@ -13,6 +13,7 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
          benchmark.timing [Side]
          nanogpt-hy.backprop :as backprop
          nanogpt-hy.course [next-logits]
+         nanogpt-hy.inference :as inference
          nanogpt-hy.kv-cache :as kv-cache
          nanogpt-hy.lab.sampler :as sampler
          nanogpt-hy.lab.training.adamw [AdamW]
@@ -43,9 +44,9 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
     most))
 
 (defn torchs-linear [layer]
-  "As kv-cache's: torch and MKL divide the work."
-  (kv-cache.holding (partial F.linear :weight layer.weight :bias layer.bias)
-                    layer.weight layer.bias))
+  "As inference's: torch and MKL divide the work."
+  (inference.holding (partial F.linear :weight layer.weight :bias layer.bias)
+                     layer.weight layer.bias))
 
 (defn torchs-draw [probabilities generator]
   (torch.multinomial probabilities 1 :generator generator))
@@ -65,7 +66,7 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
                 "cutting a flat gradient"  [AdamW    "clip"         torchs-clip]}
       SAMPLING {"the KV cache"             [sampler  "asker"        (fn [model] next-logits)]
                 "a recorded token"         [kv-cache "can_record"   (fn [] False)]
-                "products for each thread" [kv-cache "linear"       torchs-linear]
+                "products for each thread" [inference "linear"      torchs-linear]
                 "a race for each token"    [sampler  "draw"         torchs-draw]})
 
 (defn without [levers name]

@@ -16,7 +16,7 @@ Nothing is imported to find a piece, so this loads no torch."
 (setv HOME  (. (Path __file__) parent parent parent)
       ;; Where a name is looked for first: the rings, from the inside outwards.
       RINGS ["notation" "config" "errors" "forms" "tracing" "course" "ladder" "fast"
-             "products" "recording" "backprop" "kv-cache" "lab" "lessons"])
+             "products" "recording" "backprop" "inference" "kv-cache" "lab" "lessons"])
 
 ;; A definition that starts a line: what defines it, and, after decorators or a type, its name.
 (setv DEFINITION (re.compile (+ r"^\((defn|defclass|deflayer|defmacro|setv)\s+(?::async\s+)?"
