@@ -95,9 +95,9 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
 
 (defn of-sampling [name sizes count bench]
   "-> Contest: a text of COUNT tokens, without one of the levers."
-  (defn texts []
-    (setv [model config] (model-of bench sizes "fast"))      ; its own, with a Reader of its own
-    (each-time (fn []
-      (for [_ (sampler.tokens model (first-ids bench) count :block-size config.block-size
-                              :generator (torch.Generator))]))))
-  (contest name "text" (sides SAMPLING SAMPLING texts)))
+  (setv [model config] (model-of bench sizes "fast")
+        ids            (first-ids bench))
+  (defn text []
+    (for [_ (sampler.tokens model ids count :block-size config.block-size
+                            :generator (torch.Generator))]))
+  (contest name "text" (sides SAMPLING SAMPLING (fn [] (each-time text)))))

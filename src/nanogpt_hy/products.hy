@@ -55,7 +55,7 @@ def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor]):
     compilable [x weight bias]
   (onednn x weight bias))
 
-(defn [compilable.register-fake] _ [x weight bias]
+(defn [compilable.register-fake] of-that-shape [x weight bias]
   (.new-empty x [#* (cut x.shape -1) (get weight.shape 0)]))
 
 ;;; Without a way back, as backprop.hy and the KV cache need them
