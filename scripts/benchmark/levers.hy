@@ -54,10 +54,9 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
 ;;; The levers
 
 (setv ENDLESS  (** 2 60)
-      BY-MKL   [products "NARROW_MKL" False]
       TRAINING {"the written-out gradient" [trainer  "by_hand"      (fn [run] False)]
                 "a recorded step"          [workers  "can_record"   (fn [] False)]
-                "products by oneDNN"       BY-MKL
+                "products by oneDNN"       [products "NARROW_MKL"   False]
                 "rows for each thread"     [workers  "MOST_WORKERS" 1]
                 "rows in parts"            [workers  "PART"         ENDLESS]
                 "attention in parts"       [backprop "QUERIES"      ENDLESS]
