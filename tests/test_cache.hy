@@ -285,10 +285,31 @@ it, one sample at a time or many; and what --window half shows the model."
   (for [assign [False True]]
     (.load-state-dict model (.state-dict (sharp SMALL :seed 5)) :assign assign)
     (check 2))
-  (setv (. (get model.transformer.h 1) mlp activation) torch.relu)
+  (setv (. (get model.transformer.h 1) mlp activation) F.relu)
   (check 4)
   (setv model.transformer.ln-f.eps 0.1)
   (check 6))
+
+(defn test-an-activation-of-ones-own-is-not-recorded [monkeypatch]
+  "It may have weights, or settings, that change."
+  (.setattr monkeypatch kv-cache "OFTEN" 0)
+  (setv model (sharp SMALL)
+        ids   (random-ids 1 9)
+        bent  (nn.LeakyReLU 0.1))
+  (for [activation [bent (nn.PReLU)]]
+    (setv (. (get model.transformer.h 0) mlp activation) activation)
+    (for [slope [0.1 -5.0]]
+      (setv bent.negative-slope slope)
+      (for [[T logits] (enumerate (all-logits model ids) 1)]
+        (assert-close logits (next-logits model (ncut ids : (: T)) :block-size 6)))))
+  (assert (= [] (recorded))))
+
+(defn test-a-model-made-in-inference-mode []
+  (with [_ (torch.inference-mode)]
+    (setv model (sharp SMALL)
+          ids   (random-ids 1 9)
+          found (all-logits model ids))
+    (assert-close (get found -1) (next-logits model ids :block-size 6))))
 
 (defn [recordable] test-records-keep-no-weights [monkeypatch]
   (.setattr monkeypatch kv-cache "OFTEN" 0)
@@ -355,6 +376,21 @@ it, one sample at a time or many; and what --window half shows the model."
   (assert (is-not (. (asker (sharp SMALL)) __self__) (. (asker (sharp SMALL)) __self__)))
   (for [model [(GPT SMALL) (Bigram 11)]]
     (assert (is (asker model) next-logits))))
+
+(defn test-who-listens-to-a-layer-or-says-something-else-is-heard []
+  "The usual ways to look into a model, and to switch a part of it off."
+  (defclass Louder [FastGPT]
+    (defn forward [self ids]
+      (* 2 (.forward (super) ids))))
+  (assert (is next-logits (asker (sharp SMALL :make Louder))))
+  (setv model (sharp SMALL)
+        layer (. (get model.transformer.h 0) attn)
+        plain (drawn model (random-ids 1 4) 30)
+        hook  (.register-forward-hook layer (fn [layer args out] (* 0 out))))
+  (assert (is next-logits (asker model)))
+  (assert (not (torch.equal plain (drawn model (random-ids 1 4) 30))))
+  (.remove hook)
+  (assert (torch.equal plain (drawn model (random-ids 1 4) 30))))
 
 (defn [(pytest.mark.parametrize "make" [GPT FastGPT])]
       test-it-sleeps-while-asked-and-wakes-as-it-was [make]

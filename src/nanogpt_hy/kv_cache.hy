@@ -5,6 +5,7 @@ only the new token goes through the model (inference.hy). What is asked for ofte
   (require hyrule [-> ncut unless]))
 (import  contextlib [contextmanager nullcontext]
          torch
+         nanogpt-hy.fast [ACTIVATIONS]
          nanogpt-hy.inference [is-divided is-plain reader]
          nanogpt-hy.recording [can-record record])
 
@@ -21,8 +22,8 @@ only the new token goes through the model (inference.hy). What is asked for ofte
 
 (defn changes [weights]
   "A list that differs as soon as WEIGHTS change: where each lies, and how often it was changed
-  there, which torch counts."
-  (lfor  w weights  #((.data-ptr w) w._version)))
+  there, which torch counts, but for what was made in inference mode."
+  (lfor  w weights  #((.data-ptr w) (if (.is-inference w) None w._version))))
 
 (defn [contextmanager] without-onednn []
   "Within, torch computes itself what it would leave to oneDNN, which takes longer to begin a gelu
@@ -36,12 +37,13 @@ only the new token goes through the model (inference.hy). What is asked for ofte
 
 (defn form-of [model tensors]
   "All of MODEL that decides what its reader asks torch for, but for the numbers in the TENSORS that
-  it holds."
-  #(#* (gfor  t tensors  t.shape)
-    #* (gfor  block model.transformer.h
-              #(block.attn.n-head block.attn.scale block.mlp.activation block.ln-1.eps
-                block.ln-2.eps))
-    model.transformer.ln-f.eps))
+  it holds; None if nobody can say, for an activation is none of fast's."
+  (setv names  (dfor  [name act] (.items ACTIVATIONS)  (id act) name)
+        layers (lfor  block model.transformer.h
+                      #(block.attn.n-head block.attn.scale block.ln-1.eps block.ln-2.eps
+                        (.get names (id block.mlp.activation)))))
+  (when (all (gfor  [#* _ name] layers  name))
+    #(#* layers model.transformer.ln-f.eps #* (gfor  t tensors  t.shape))))
 
 (defclass Reader []
   "A model's `reader`, for its weights as they are now: of a whole window, or of one token more.
@@ -52,8 +54,8 @@ only the new token goes through the model (inference.hy). What is asked for ofte
           self.read    (reader model)
           self.widest  (* 4 (get table.shape 1))
           self.divided (is-divided table)
-          self.plain   (is-plain table)
-          self.records (.setdefault RECORDS (form-of model self.read.tensors) {})))
+          form         (when (is-plain table) (form-of model self.read.tensors))
+          self.records (when form (.setdefault RECORDS form {}))))
 
   (defn window [self ids]
     "(B T) -> (B V): what is said after all of IDS, of which nothing is known."
@@ -80,12 +82,12 @@ only the new token goes through the model (inference.hy). What is asked for ofte
   (defn often [self name shape act #* tensors]
     "(ACT #* TENSORS), which NAME and the SHAPE of its new tokens stand for: under them is found how
     often it was asked for, or what was recorded."
-    (setv key   #(name shape)
-          found (.get self.records key 0)
-          held  self.read.tensors)
     (with [_ (self.gelu #* shape)]
-      (unless (and self.plain (can-record) (not (torch.is-autocast-enabled "cpu")))
+      (when (or (is self.records None) (not (can-record)) (torch.is-autocast-enabled "cpu"))
         (return (act #* tensors)))
+      (setv key   #(name shape)
+            found (.get self.records key 0)
+            held  self.read.tensors)
       (when (= found OFTEN)
         (setv found (record (fn [tensors held] (act #* tensors)) #(tensors held) :optimized False)
               (get self.records key) found))
@@ -105,8 +107,9 @@ only the new token goes through the model (inference.hy). What is asked for ofte
     (setv self.model None))
 
   (defn knows [self model]
-    "Whether it was made for MODEL, with the numbers that its weights hold now. Weights that others
-    have replaced as a whole (load-state-dict with assign) are not noticed: make a new cache then."
+    "Whether it was made for MODEL, with the numbers that its weights hold now. What torch does not
+    count is not noticed: numbers changed by way of .data, weights or layers that others took the
+    place of (load-state-dict with assign), another activation. Make a new cache then."
     (and (is model self.model)
          (= self.changes (changes self.weights))))
 

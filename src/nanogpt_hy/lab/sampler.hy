@@ -83,8 +83,10 @@ model is `steps`."
   #^ int seen)                       ; how many of the T tokens the model saw
 
 (defn asker [model]
-  "What gives MODEL's logits: for stage fast a KVCache, else the course's `next-logits`."
-  (if (isinstance model FastGPT)
+  "What gives MODEL's logits: for stage fast a KVCache, else the course's `next-logits`; so too
+  where hooks want to hear what the layers say, or a class of its own says something else."
+  (setv hooked (any (gfor  m (.modules model)  (or m._forward-hooks m._forward-pre-hooks))))
+  (if (and (is (type model) FastGPT) (not hooked))
     (. (KVCache) next-logits)
     next-logits))
 
