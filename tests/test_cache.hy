@@ -10,6 +10,7 @@ it, one sample at a time or many; and what --window half shows the model."
          weakref
          hypothesis [given settings strategies :as st]
          pytest
+         recordings [recordable]
          torch
          torch.nn :as nn
          torch.nn.functional :as F
@@ -28,8 +29,7 @@ it, one sample at a time or many; and what --window half shows the model."
          nanogpt-hy.lab.sampler [asker batches draw dropped sample-generator sample-texts
                                  SEPARATOR Settings steps tokens]
          nanogpt-hy.lab.training.descent [Descent]
-         nanogpt-hy.lab.training.device [with-threads]
-         nanogpt-hy.recording [can-record])
+         nanogpt-hy.lab.training.device [with-threads])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
       TEXT  "the cat sat on the mat\nand 'it' was\n")
@@ -239,9 +239,6 @@ it, one sample at a time or many; and what --window half shows the model."
 
 
 ;;; Recorded
-
-(setv recordable (pytest.mark.skipif (not (can-record))
-                                     :reason "from Python 3.14 on nothing is recorded"))
 
 (defn all-logits [model ids * [block-size 6]]
   "What is said after each beginning of IDS, by a new cache."

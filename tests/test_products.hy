@@ -7,6 +7,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
 (import  functools [partial]
          hypothesis [given settings strategies :as st]
          pytest
+         recordings [recordable]
          torch
          torch.nn :as nn
          torch.nn.functional :as F
@@ -24,7 +25,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.products :as products
          nanogpt-hy.products [add-product mkl-is-narrow onednn product
                                  quick-products QuickProducts]
-         nanogpt-hy.recording [can-record Recorded])
+         nanogpt-hy.recording [Recorded])
 
 (setv pytestmark (pytest.mark.skipif (not (hasattr torch.ops.mkldnn "_linear_pointwise"))
                                      :reason "this torch has no oneDNN")
@@ -126,8 +127,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (for [[w twin] (zip (.parameters model) (.parameters other))]
     (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6)))
 
-(defn [(pytest.mark.skipif (not (can-record)) :reason "from Python 3.14 on nothing is recorded")]
-    test-recorded-the-gradient-is-the-same-to-the-bit [asked]
+(defn [recordable] test-recorded-the-gradient-is-the-same-to-the-bit [asked]
   (setv [model other] (lfor  _ "ab"  (gpt))
         record (Recorded add-gradient))
   (for [_ (range 3)]

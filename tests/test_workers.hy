@@ -5,6 +5,7 @@ plain forms give."
          math [inf nan]
          hypothesis [given settings strategies :as st]
          pytest
+         recordings [recordable]
          torch
          torch.nn.functional :as F
          torch.testing [assert-close]
@@ -19,7 +20,7 @@ plain forms give."
          nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.lab.training.workers :as workers
          nanogpt-hy.lab.training.workers [in-turn Workers]
-         nanogpt-hy.recording [can-record Recorded])
+         nanogpt-hy.recording [Recorded])
 
 (setv WIDE (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 72))
 
@@ -165,8 +166,7 @@ plain forms give."
 
 ;;; Recorded
 
-(setv NARROW-ONE (replace WIDE :n-embd 8)
-      recordable (pytest.mark.skipif (not (can-record)) :reason "from Python 3.14 on nothing is"))
+(setv NARROW-ONE (replace WIDE :n-embd 8))
 
 (defn [recordable (pytest.mark.parametrize "c" [NARROW-ONE
                                                 (replace NARROW-ONE :bias False)

@@ -54,7 +54,8 @@ only the new token goes through the model (inference.hy). What is asked for ofte
           self.read    (reader model)
           self.widest  (* 4 (get table.shape 1))
           self.divided (is-divided table)
-          form         (when (is-plain table) (form-of model self.read.tensors))
+          form         (when (and (is-plain table) (can-record))
+                         (form-of model self.read.tensors))
           self.records (when form (.setdefault RECORDS form {}))))
 
   (defn window [self ids]
@@ -83,7 +84,7 @@ only the new token goes through the model (inference.hy). What is asked for ofte
     "(ACT #* TENSORS), which NAME and the SHAPE of its new tokens stand for: under them is found how
     often it was asked for, or what was recorded."
     (with [_ (self.gelu #* shape)]
-      (when (or (is self.records None) (not (can-record)) (torch.is-autocast-enabled "cpu"))
+      (when (or (is self.records None) (torch.is-autocast-enabled "cpu"))
         (return (act #* tensors)))
       (setv key   #(name shape)
             found (.get self.records key 0)
