@@ -23,7 +23,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.products :as products
-         nanogpt-hy.products [add-product mkl-is-narrow onednn product
+         nanogpt-hy.products [add-product by-onednn mkl-is-narrow onednn packed product
                                  quick-products QuickProducts]
          nanogpt-hy.recording [Recorded])
 
@@ -38,7 +38,8 @@ Here oneDNN computes every product, however small, whatever processor this is."
     (.append shapes [(tuple x.shape) (tuple weight.shape)])
     (theirs x weight bias))
   (.setattr monkeypatch products "NARROW_MKL" True)
-  (.setattr monkeypatch products "LEAST" 0)
+  (for [least ["LEAST" "LEAST_PACKED"]]
+    (.setattr monkeypatch products least 0))
   (for [module [products inference]]
     (.setattr monkeypatch module "onednn" watched))
   shapes)
@@ -75,6 +76,25 @@ Here oneDNN computes every product, however small, whatever processor this is."
           expected (+ total (F.linear x w)))
     (add-product total x w)
     (assert-close total expected :rtol 1e-4 :atol 1e-5)))
+
+(defn [(settings :max-examples 40 :deadline None)
+       (given :sizes (st.tuples #* (* [(st.integers 1 40)] 3))  :bias (st.booleans))]
+    test-packed-weights-are-the-same [sizes bias]
+  (setv [rows inputs outputs] sizes
+        x (torch.randn rows inputs)
+        w (torch.randn outputs inputs)
+        b (when bias (torch.randn outputs)))
+  (assert-close (onednn x (packed w) b) (F.linear x w b) :rtol 1e-4 :atol 1e-5))
+
+(defn test-packed-weights-pay-sooner [monkeypatch]
+  (setv x (torch.randn 3 8)  w (torch.randn 4 8))
+  (for [[name least] [["LEAST" 97] ["LEAST_PACKED" 96]]]
+    (.setattr monkeypatch products name least))
+  (assert (= [True False] (lfor  weights [(packed w) w]  (by-onednn x weights))))
+  (.setattr monkeypatch products "LEAST_PACKED" 97)
+  (assert (not (by-onednn x (packed w))))
+  (.setattr monkeypatch products "NARROW_MKL" False)
+  (assert (is None (packed w))))
 
 (defn test-onednn-computes-what-it-shall [asked]
   (setv x (torch.randn 3 5 8)  w (torch.randn 4 8))

@@ -10,9 +10,9 @@ The tests hold that it is fast.hy's model."
 (import  itertools [repeat]
          torch
          torch.nn.functional :as F
-         nanogpt-hy.products [by-onednn onednn])
+         nanogpt-hy.products [by-onednn onednn packed])
 
-(setv SEVERAL  4             ; rows: with fewer, reading the weights is all that takes time
+(setv SEVERAL  2             ; rows: of a single one, reading the weights is all that takes time
       FEW-ROWS (/ 1 12))     ; of the inputs: with more, reading the weights is no longer the most
 
 ;;; The layers
@@ -64,13 +64,14 @@ The tests hold that it is fast.hy's model."
         biases  (if (is bias None) None (.view bias P 1 -1))
         shared  (.expand (.t weight) threads I O)
         few     (max 1 (int (* FEW-ROWS I)))
+        ordered (packed weight)
         several (if (= P threads) SEVERAL 1))    ; a row that cannot be divided is for oneDNN, too
   (defn through [x]
     (setv [B t _] x.shape
           n (* B t))
     (cond
-      (and (>= n several) (by-onednn x weight))
-                    (onednn x weight bias)
+      (and (>= n several) (by-onednn x ordered))
+                    (onednn x ordered bias)
       (= n 1)       (-> (.expand x P 1 I)
                         (product-in-parts parts biases)              ; (P 1 O/P)
                         (.view 1 1 O))
@@ -87,7 +88,7 @@ The tests hold that it is fast.hy's model."
       True          (-> (.reshape x threads -1 I)
                         (product-in-parts shared bias)               ; (threads n/threads O)
                         (.view B t O))))
-  (holding through weight bias parts biases shared))
+  (holding through weight bias parts biases shared ordered))
 
 (defn norm [layer]
   "nn.LayerNorm -> function, (B t C) -> (B t C)"

@@ -12,7 +12,8 @@ takes to begin do not matter. Everything else is left to torch."
          torch.nn.functional :as F
          torch.overrides [TorchFunctionMode])
 
-(setv LEAST (** 2 21))      ; multiplications from which on oneDNN is quicker
+(setv LEAST        (** 2 21)      ; multiplications from which on oneDNN is quicker
+      LEAST-PACKED (** 2 20))     ; the same, if the weights are packed
 
 (defn mkl-is-narrow []
   "Whether oneDNN takes more numbers at a time than MKL here: on one of AMD's processors with what
@@ -31,8 +32,16 @@ takes to begin do not matter. Everything else is left to torch."
   (and NARROW-MKL
        (= x.device.type weight.device.type "cpu")
        (is x.dtype weight.dtype torch.float32)
-       (>= (* (int (.numel x)) (int (get weight.shape 0))) LEAST)
+       (>= (* (int (.numel x)) (int (get weight.shape 0)))
+           (if weight.is-mkldnn LEAST-PACKED LEAST))
        (not (torch.is-autocast-enabled "cpu"))))
+
+(defn packed [weight]
+  "(O I) -> (O I): what WEIGHT holds now, in a tensor that only oneDNN reads, and in the order in
+  which it does; else it sorts them anew for each product, which takes longer than to multiply few
+  rows. None where oneDNN computes nothing."
+  (when NARROW-MKL
+    (torch.ops.mkldnn._reorder-linear-weight weight)))
 
 (defn onednn [x weight bias]
   "(... I) (O I) (O) -> (... O): F.linear by oneDNN, without a way back. BIAS may be None."
