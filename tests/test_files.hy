@@ -5,7 +5,8 @@
          resource
          pytest
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.files [read-bytes read-toml remove short write-atomic])
+         nanogpt-hy.lab.files [check-new make-folder read-bytes read-toml remove short
+                              write-atomic])
 
 (defn [pytest.fixture] file [tmp-path]
   "A file that says old, the only one in its folder."
@@ -82,6 +83,40 @@
   (os.utime old #(1000 1000))
   (write-atomic file "new")
   (assert (= (set (.iterdir file.parent)) #{file new})))
+
+(defn test-only-what-is-ours-is-swept-up [file]
+  (setv notes (lfor  name ["mine" "0123456789ABCDEF" "0123456789abcdef0"]
+                     (/ file.parent f".{file.name}.{name}.tmp")))
+  (for [path notes]
+    (.touch path)
+    (os.utime path #(1000 1000)))
+  (write-atomic file "new")
+  (assert (= (set (.iterdir file.parent)) #{file #* notes})))
+
+(defn test-a-link-stays-one [file tmp-path-factory]
+  "What it leads to is written, also where nothing is there yet."
+  (setv elsewhere (.mktemp tmp-path-factory "elsewhere"))
+  (for [name ["old" "none"]]
+    (setv link (/ elsewhere f"link-to-{name}")
+          goal (if (= name "old") file (/ elsewhere name)))
+    (.symlink-to link goal)
+    (write-atomic link "new")
+    (assert (.is-symlink link))
+    (assert (= "new" (.read-text goal)))))
+
+(defn test-a-pipe-stays-one [file]
+  (setv pipe (/ file.parent "pipe"))
+  (os.mkfifo pipe)
+  (for [path [pipe "/dev/null"]]
+    (assert (in "neither file nor folder" (failure RequestError write-atomic path "new"))))
+  (assert (in "neither file" (failure RequestError check-new pipe :overwrite True)))
+  (assert (.is-fifo pipe)))
+
+(defn test-folders [file]
+  (make-folder (/ file.parent "a" "b"))
+  (make-folder (/ file.parent "a" "b"))
+  (for [path [file (/ file "x")]]
+    (assert (in "cannot be a folder" (failure RequestError make-folder path)))))
 
 (defn test-remove [file]
   (assert (in "cannot remove" (failure WorkError remove file.parent)))

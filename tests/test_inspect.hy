@@ -455,7 +455,9 @@
 (defn test-wrong-requests [trained tmp-path]
   (setv path (. trained path parent))
   (with [_ (refused "--top-k has no meaning" "inspect next")] (inspect "attention" :top-k 3))
-  (with [_ (refused "does not end in .png")] (inspect "next" :png "a.jpg"))
+  (for [kind ["png" "svg" "html" "dot"]]
+    (with [_ (refused f"does not end in .{kind}")]
+      (inspect "chain" :baby True #** {kind "best.safetensors"})))
   (with [_ (refused "--baby" "--ckpt")] (inspect "chain" :ckpt path :baby True))
   (with [_ (refused "16")] (inspect "chain" :ckpt path))
   (with [_ (refused "no file")] (inspect "truth" :ckpt path :chain "nowhere.toml"))

@@ -10,6 +10,7 @@ one or the new one, also after a kill -9 or a power cut."
          json
          os
          pathlib [Path]
+         re
          secrets [token-hex]
          time [time]
          tomllib
@@ -104,7 +105,7 @@ one or the new one, also after a kill -9 or a power cut."
                            "free some space, or name another folder with --out"))))))
 
 (defn stands [path]
-  "Path -> bool: whether there is anything; RequestError for what can be no file's name."
+  "Path -> bool: whether there is anything; RequestError where there cannot be."
   (try
     (os.lstat path)
     True
@@ -112,13 +113,19 @@ one or the new one, also after a kill -9 or a power cut."
       False)
     (except [e [OSError ValueError]]
       (setv why (or (getattr e "strerror" None) e))
-      (raise (RequestError f"{(short (str path))} is no file name ({why}): name another file")
+      (raise (RequestError f"{(short (str path))} cannot be there ({why}): choose another name")
              :from None))))
+
+(defn check-ordinary [path]
+  "Path -> None: RequestError for a pipe or a device, whose place no file of ours shall take."
+  (when (is-special path)
+    (raise (RequestError f"{path} is neither file nor folder: name a file"))))
 
 (defn check-new [path * [overwrite False]]
   "Path -> None: RequestError where no new file of this name can be made."
   (when (os.path.isdir path)
     (raise (RequestError f"{path} is a folder: add the name of a file")))
+  (check-ordinary path)
   (unless (os.path.isdir path.parent)
     (raise (RequestError f"the folder {path.parent} does not exist: make it or name another")))
   (when (and (stands path) (not overwrite))
@@ -127,7 +134,7 @@ one or the new one, also after a kill -9 or a power cut."
 
 (defn check-pictures [files]
   "{kind: file name or None} -> None: RequestError where a picture's name does not end in its kind."
-  (for [kind ["png" "svg"]]
+  (for [kind ["png" "svg" "html" "dot"]]
     (setv name (.get files kind))
     (when (and name (!= (.lower (. (Path name) suffix)) f".{kind}"))
       (raise (RequestError f"--{kind} {name} does not end in .{kind}: name a file that does")))))
@@ -152,9 +159,13 @@ one or the new one, also after a kill -9 or a power cut."
     (finally (os.close handle))))
 
 (defn make-folder [path]
-  "Path -> None: there is this folder now; WorkError where the system refuses."
+  "Path -> None: there is this folder now; RequestError where a file is in its place, WorkError
+  where the system refuses."
   (try
     (.mkdir path :parents True :exist-ok True)
+    (except [e [FileExistsError NotADirectoryError]]
+      (raise (RequestError f"{path} cannot be a folder ({e.strerror}): choose another name")
+             :from e))
     (except [e OSError]
       (raise (WorkError f"cannot make the folder {path} ({(or e.strerror e)}): choose another name")
              :from e))))
@@ -164,15 +175,18 @@ one or the new one, also after a kill -9 or a power cut."
   (try (. (os.stat path) st-mtime)
     (except [OSError] 0)))
 
-(defn half-written [path]
-  "Path -> str: how the names of files begin that are to become PATH; short, as names may be."
-  f".{(cut path.name 50)}.")
+(defn half-written [path mark]
+  "Path, 16 letters that no other has -> str: the name of a file that is to become PATH; short, as
+  names may be."
+  f".{(cut path.name 50)}.{mark}.tmp")
 
 (defn sweep [path]
   "Path -> None: removes what a killed process left half-written beside it, once that is STALE."
   (try
     (for [left (.glob path.parent ".*.tmp")]
-      (when (and (.startswith left.name (half-written path))
+      (setv mark (get (.split left.name ".") -2))
+      (when (and (re.fullmatch "[0-9a-f]{16}" mark)
+                 (= left.name (half-written path mark))
                  (< (written-at left) (- (time) STALE)))
         (.unlink left :missing-ok True)))
     (except [OSError] None)))           ; tidying up is no reason to fail
@@ -188,7 +202,7 @@ one or the new one, also after a kill -9 or a power cut."
 (defn [contextmanager] new-file [path]
   "Within, a file to write, beside PATH; behind it, whole and on the disk, PATH. A failure leaves no
   file."
-  (setv temporary (.with-name path f"{(half-written path)}{(token-hex 8)}.tmp")
+  (setv temporary (.with-name path (half-written path (token-hex 8)))
         binary    (getattr os "O_BINARY" 0)       ; only Windows tells text from bytes
         handle    (os.open temporary (| os.O-WRONLY os.O-CREAT os.O-EXCL binary) 0o666))
   (try
@@ -202,19 +216,20 @@ one or the new one, also after a kill -9 or a power cut."
       (raise))))
 
 (defn [contextmanager] atomic-file [path]
-  "Within, a file to write; what it holds at the end is PATH then, at once or not at all. WorkError
-  where the system refuses; what was there before is still there then."
-  (setv path (Path path))
+  "Within, a file to write; what it holds at the end is PATH then, or what PATH is a link to, at
+  once or not at all. WorkError where the system refuses; what was there before is still there."
+  (check-ordinary path)
+  (setv target (Path (os.path.realpath path)))
   (try
-    (with [file (new-file path)]
+    (with [file (new-file target)]
       (yield file))
-    (sweep path)
+    (sweep target)
     (except [e OSError]
       (setv kept (if (os.path.isfile path) ", the older one is still there" ""))
       (raise (WorkError (+ f"cannot write {path} ({(or e.strerror e)}){kept}: "
                            "free some space, or use a folder that you may write to"))
              :from e)))
-  (sync-folder path.parent))
+  (sync-folder target.parent))
 
 (defn write-atomic [path data]
   "file name, text or bytes -> None: the file has this content now, at once or not at all."

@@ -160,7 +160,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
                               "only --html has room for all"))))
     (setv what "attention"))
   (check-options what [#* request #* files])
-  (check-pictures files)
+  (check-pictures {#** files  "dot" (.get request "dot")})
   (setv trained (opened ckpt baby))
   (when baby
     (.setdefault request "prompt" (cut TEXT CONFIG.block-size)))
