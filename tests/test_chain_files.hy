@@ -4,6 +4,7 @@
          math [log]
          os
          pathlib [Path]
+         resource
          pytest
          hypothesis [given settings]
          chains [chains refused]
@@ -53,7 +54,7 @@
   (.write-text (/ tmp-path "file") "x")
   (for [[name words] [["" "is a folder"] ["no/such/x.txt" "does not exist"]
                       ["file/x.txt" "does not exist"] ["x.toml" "ends in .toml"]
-                      ["\0.txt" "no file name"] [(+ (* "x" 300) ".txt") "too long"]]]
+                      ["\0.txt" "cannot be there"] [(+ (* "x" 300) ".txt") "too long"]]]
     (with [_ (refused words)]
       (write-data (/ tmp-path name) (ab-chain) 10 :seed 1)))
   (assert (= (os.listdir tmp-path) ["file"])))
@@ -69,6 +70,19 @@
   (assert (in "No space left" (str e.value)))
   (assert (= (os.listdir tmp-path) ["c.toml"]))
   (assert (= (read-chain path) (ab-chain))))
+
+(defn test-a-disk-too-full-for-new-data-leaves-text-and-chain [tmp-path]
+  (setv path   (/ tmp-path "x.txt")
+        limits (resource.getrlimit resource.RLIMIT-FSIZE))
+  (write-data path (ab-chain) 10 :seed 9)
+  (setv old (.read-text path))
+  (resource.setrlimit resource.RLIMIT-FSIZE #(10,000 (get limits 1)))
+  (try
+    (with [_ (pytest.raises WorkError)]
+      (write-data path (ab-chain) 5000 :seed 9 :overwrite True))
+    (finally (resource.setrlimit resource.RLIMIT-FSIZE limits)))
+  (assert (= old (.read-text path)))
+  (assert (= (chain-beside path [old]) (ab-chain))))
 
 (setv AB "chars = \"ab\"\nstart = [1, 0]\ntransitions = [[0.5, 0.5], [0, 1]]\n")
 

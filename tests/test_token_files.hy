@@ -1,6 +1,8 @@
 "Token files: the same corpus as the text's, in little memory; and nothing in them is believed."
 
-(import  json
+(import  errno
+         json
+         mmap
          os
          pathlib [Path]
          subprocess
@@ -13,6 +15,7 @@
          torch
          asking [asker quick refused]
          checkpoints [framed refusal]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [read-meta]
          nanogpt-hy.lab.checkpoints.metadata [digest]
          nanogpt-hy.lab.data.chain-files [write-data]
@@ -320,6 +323,34 @@ print(used() - before)")
   (refused (ask "prepare" "prose.txt" ".") "is a folder")
   (refused (ask "prepare" "prose.txt" "no/p.tokens") "does not exist")
   (assert (= (.read-bytes (/ tmp-path "prose.txt")) (.encode PROSE "utf-8"))))
+
+(defn test-what-comes-meanwhile-stays [tmp-path]
+  "It may take long to prepare a text."
+  (setv text (written tmp-path PROSE)
+        out  (/ tmp-path "p.tokens"))
+  (with [_ (pytest.raises RequestError :match "is there already")]
+    (prepare-text text out :told (fn [count] (.write-text out "another's"))))
+  (assert (= "another's" (.read-text out)))
+  (assert (not (list (.glob tmp-path ".*")))))
+
+(defn test-as-many-pieces-as-characters-are-no-lines [tmp-path]
+  "Lines of one length have as many characters each; how many pieces each has is another thing."
+  (setv text   (written tmp-path (+ (* "éèqr\n" 56) (* "abab\n" 56)))
+        corpus (read-corpus text :tokenizer "bpe:257"))
+  (assert (= corpus.characters (+ (len corpus.train) (len corpus.val))))
+  (assert (is corpus.line-tokens None))
+  (for [kind ["char" "byte"]]
+    (assert (= (. (read-corpus text :tokenizer kind) line-tokens)
+               (if (= kind "char") 5 None)))))
+
+(defn test-a-file-that-cannot-be-mapped [ask monkeypatch]
+  (works (ask "prepare" "prose.txt" "p.tokens"))
+  (defn refuse [#* _ #** how]
+    (raise (OSError errno.ENOMEM "Cannot allocate memory")))
+  (monkeypatch.setattr mmap "mmap" refuse)
+  (setv said (ask "train" "p.tokens"))
+  (assert (= said.code 1))
+  (assert (in "p.tokens cannot be mapped into memory (Cannot allocate memory)" said.err)))
 
 (setv BAD {"binary"        #(b"abcd\0\n"                    "bad.txt is binary (byte 4 is 0)")
            "no utf-8"      #((+ (* b"a" 9) b"\xff\n")       "bad.txt is not UTF-8 text (byte 9 is")

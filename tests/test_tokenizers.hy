@@ -250,7 +250,8 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
 
 (defn test-ids-without-a-token []
   "A model may have rows to spare; they stand for nothing."
-  (assert (= (.decode BPE [BPE.vocab-size 999]) "\ufffd\ufffd")))
+  (assert (= (.decode BPE [BPE.vocab-size 999]) "\ufffd\ufffd"))
+  (assert (= (.decode (make-tokenizer "byte" "") [97 256 999]) "a\ufffd\ufffd")))
 
 (defn changed [#* path value]
   "The JSON of a sound tokenizer in which the place PATH holds VALUE."
@@ -339,6 +340,11 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (write (/ tmp-path "vocab.json") (get (json.loads BPE.json) "model" "vocab"))
   (write (/ tmp-path "merges.txt") "")
   (assert (in "cut short" (refusal read-tokenizer tmp-path))))
+
+(defn test-ids-that-are-no-numbers-are-refused [tmp-path]
+  (write (/ tmp-path "vocab.json") {"<a>" 1  "<b>" "x"})
+  (write (/ tmp-path "merges.txt") "")
+  (assert (in "'<b>'" (refusal read-tokenizer tmp-path))))
 
 (defn [(pytest.mark.parametrize "vocab" [{"b" 0  "a" 1} {"a" 0  "bc" 1} {"a" 1} {} {"a" "0"}])]
     test-words-that-are-no-characters-are-refused [tmp-path vocab]

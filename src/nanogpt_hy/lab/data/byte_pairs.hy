@@ -6,7 +6,7 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
   (require hyrule [unless]))
 (import  os
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.data.encoding [chunks CUT slices Tokenizer]
+         nanogpt-hy.lab.data.encoding [chunks CUT NO-TOKEN slices Tokenizer]
          nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json bpe-parts MOST-PIECES parse-json
                                         piece-bytes refuse-tokenizer]
          nanogpt-hy.lab.files [short])
@@ -53,7 +53,7 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
     made.ids)
 
   (defn pieces [self id]
-    (.get self.bytes id (.encode "\ufffd" "utf-8")))
+    (.get self.bytes id NO-TOKEN))
 
   (defn state [self]
     {"kind" "bpe"  "json" self.json}))

@@ -9,7 +9,7 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.markov [Chain draw-lines]
          nanogpt-hy.lab.data.texts [Lines]
-         nanogpt-hy.lab.files [check-new read-toml remove write-atomic])
+         nanogpt-hy.lab.files [atomic-file check-new read-toml remove write-atomic])
 
 (setv MOST-FILE 20,000,000               ; bytes: the largest chain needs no more
       KEYS      ["chars" "start" "transitions" "line_length"])
@@ -70,9 +70,11 @@
   (.add document (tomlkit.nl))
   (.add document "drawn" {"lines" (int count)  "seed" (int seed)})
   ;; A text beside a chain that is not its own would get a wrong floor, so the old chain goes
-  ;; first and the new one comes last.
-  (remove beside)
-  (write-atomic path text)
+  ;; before the text is in its place, and the new one comes last.
+  (with [file (atomic-file path)]
+    (.write file (.encode text "utf-8"))
+    (.flush file)                      ; if the disk is full, that is known here
+    (remove beside))
   (write-atomic beside (tomlkit.dumps document))
   #(path beside))
 

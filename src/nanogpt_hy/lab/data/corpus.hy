@@ -62,12 +62,15 @@
   [(encoded tokenizer (starts-counted (.take parts (training-characters text)) starts))
    (encoded tokenizer (.take parts))])
 
-(defn facts-of [text * starts tokens chain]
-  "-> {name: value}: what a Corpus has to say of a Text beside its tokens, of which it has TOKENS."
-  (setv length text.line-length)
+(defn facts-of [text * tokenizer starts tokens chain]
+  "-> {name: value}: what a Corpus has to say of a Text beside its tokens, of which it has TOKENS.
+  Lines of one length have as many tokens each if these are characters, or ASCII's bytes; with
+  learned pieces, that there are as many tokens as characters would be chance."
+  (setv length   text.line-length
+        as-many  (and (= tokens text.characters) (!= (get (.state tokenizer) "kind") "bpe")))
   {"sha256" text.sha256  "characters" text.characters  "starts" starts  "chain" chain
    "val_characters" (- text.characters (training-characters text))
-   "line_tokens" (when (and length (= tokens text.characters)) (+ length 1))})
+   "line_tokens" (when (and length as-many) (+ length 1))})
 
 (defn read-whole [path spec]
   "The text at PATH as a Corpus, in memory."
@@ -78,7 +81,8 @@
                       (torch.from-numpy (np.concatenate [(np.zeros 0 "uint8") #* arrays]
                                                         :dtype "int64"))))
   (Corpus :path text.path :tokenizer tokenizer :train train :val val
-          #** (facts-of text :starts starts :tokens (+ (len train) (len val))
+          #** (facts-of text :tokenizer tokenizer :starts starts
+                        :tokens (+ (len train) (len val))
                         :chain (chain-beside path (.parts text)))))
 
 

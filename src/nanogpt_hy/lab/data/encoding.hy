@@ -8,6 +8,7 @@
 (setv CHUNK      200,000        ; characters encoded at once
       MOST-UNCUT 20,000,000     ; so many without a place to cut are too many
       NAMED      5              ; so many unknown characters are named in an error
+      NO-TOKEN   (.encode "\ufffd" "utf-8")           ; what an id that is none comes out as
       CUT        (re.compile r"(?<=\S)(?=[ \n])")
       LAST-CUT   (re.compile r".*(?<=\S)(?=[ \n])" re.DOTALL))
 

@@ -53,7 +53,8 @@
   (setv kind      (kind-of tokenizer)
         chain     (chain-beside path (.parts text))
         starts    {}
-        about     (fn [tokens] {#** (facts-of text :starts starts :tokens tokens
+        about     (fn [tokens] {#** (facts-of text :tokenizer tokenizer :starts starts
+                                              :tokens tokens
                                               :chain (when chain (chain-values chain)))
                                 "tokenizer" (.state tokenizer)}))
   (with [file (atomic-file out)]
@@ -63,5 +64,6 @@
                              (written file arrays (get KINDS kind)))
           facts {#** (about (+ train val))  "train_tokens" train})
     (.seek file 0)
-    (.write file (token-header facts kind (+ train val) :room (len header))))
+    (.write file (token-header facts kind (+ train val) :room (len header)))
+    (check-new out :overwrite overwrite))         ; once more: it may have come meanwhile
   {#** facts  "tokens" (+ train val)  "vocab_size" tokenizer.vocab-size})

@@ -50,9 +50,14 @@
 
 (defn read-text [path]
   "The characters of the UTF-8 file at PATH, which may have MOST-AT-ONCE bytes; - is stdin."
-  (if (= (str path) "-")
-    (decode-text (bytes-of sys.stdin.buffer "standard input" :most MOST-AT-ONCE) "standard input")
-    (decode-text (read-bytes path :most MOST-AT-ONCE) path)))
+  (unless (= (str path) "-")
+    (return (decode-text (read-bytes path :most MOST-AT-ONCE) path)))
+  (try
+    (setv data (bytes-of sys.stdin.buffer "standard input" :most MOST-AT-ONCE))
+    (except [e OSError]
+      (raise (RequestError f"standard input cannot be read ({e.strerror}): name a file")
+             :from None)))
+  (decode-text data "standard input"))
 
 
 ;;; Looked through

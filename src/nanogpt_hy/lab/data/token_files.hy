@@ -22,6 +22,7 @@ are asked for: to check them all would mean to read them all."
          numpy :as np
          torch
          nanogpt-hy.config [whole]
+         nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.checkpoints.header [opened read-header]
          nanogpt-hy.lab.checkpoints.metadata [digest]
          nanogpt-hy.lab.data.chain-files [chain-from]
@@ -127,7 +128,12 @@ are asked for: to check them all would mean to read them all."
     (setv problem (facts-problem facts (get shape 0)))
     (when problem
       (refuse path f"has metadata that {problem}" WAY-OUT))
-    #(facts (mapped file (np.dtype (get KINDS kind)) (get shape 0)))))
+    (try
+      (setv ids (mapped file (np.dtype (get KINDS kind)) (get shape 0)))
+      (except [e OSError]                ; too little memory, or a file system that does not do it
+        (raise (WorkError (+ f"{path} cannot be mapped into memory ({e.strerror}): copy it to "
+                             "another disk, or name the text itself")) :from None)))
+    #(facts ids)))
 
 (defn mapped [file dtype count]
   "file, kind of numbers, int -> (N): its last COUNT numbers, in memory that is the file itself."

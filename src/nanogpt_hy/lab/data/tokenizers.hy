@@ -17,9 +17,9 @@ Importing this loads no torch; making a Characters does."
          re
          numpy :as np
          nanogpt-hy.lab.data.byte-pairs [Pieces train-pieces]
-         nanogpt-hy.lab.data.encoding [codes Tokenizer]
-         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json parse-json entry-or-empty read-json-text
-                                        refuse-tokenizer]
+         nanogpt-hy.lab.data.encoding [codes NO-TOKEN Tokenizer]
+         nanogpt-hy.lab.data.gpt2-json [ALPHABET bpe-json entry-or-empty id-number parse-json
+                                        read-json-text refuse-tokenizer]
          nanogpt-hy.lab.files [short]
          nanogpt-hy.lab.strangers [chars-problem refuse])
 
@@ -66,7 +66,7 @@ Importing this loads no torch; making a Characters does."
     (np.frombuffer (.encode text "utf-8") "uint8"))
 
   (defn pieces [self id]
-    (bytes [id]))
+    (if (< id self.vocab-size) (bytes [id]) NO-TOKEN))          ; a model may have rows to spare
 
   (defn state [self]
     {"kind" "byte"}))
@@ -92,6 +92,7 @@ Importing this loads no torch; making a Characters does."
   "The tokenizer that vocab.json and merges.txt in FOLDER make up, the older form of GPT-2's."
   (setv source (/ folder "vocab.json")
         vocab  (parse-json (read-json-text source) source)
+        odd    (lfor  [token id] (.items vocab)  :if (not (id-number id))  token)
         lines  (.split (read-json-text (/ folder "merges.txt")) "\n")
         merges (lfor  line lines  :if (and line (not (.startswith line "#version")))
                       (.split (.rstrip line "\r") " "))
@@ -100,6 +101,8 @@ Importing this loads no torch; making a Characters does."
                       :if (and (not-in token made) (re.fullmatch "<[^<>]+>" token))
                       {"content" token  "id" id})
         rest   (- (set vocab) made (sfor  token added  (get token "content"))))
+  (when odd
+    (refuse-tokenizer source f"has the token {(short (get odd 0))} with no number as its id"))
   (when rest
     (refuse-tokenizer folder
       f"has a merges.txt that makes no {(short (min rest))}: it may be cut short"))
