@@ -17,7 +17,7 @@ and nothing in them runs."
          torch.testing [assert-close]
          transformers [AutoTokenizer GPT2Config GPT2LMHeadModel]
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint save-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
@@ -284,6 +284,25 @@ and nothing in them runs."
 (defn replaced [name make]
   (fn [tensors] (| tensors {name (make (get tensors name))})))
 
+(defn test-a-head-that-is-missing-is-refused [tmp-path]
+  "transformers would draw one by lot."
+  (gpt2-in (/ tmp-path "gpt2") old-files)
+  (setv path   (/ tmp-path "gpt2" "config.json")
+        values (json.loads (.read-text path)))
+  (.write-text path (json.dumps {#** values  "tie_word_embeddings" False}))
+  (assert (in "no lm_head.weight" (refusal import-checkpoint (/ tmp-path "gpt2")
+                                           (/ tmp-path "run")))))
+
+(defn test-the-librarys-second-opinion-is-one-line [tmp-path]
+  (gpt2-in (/ tmp-path "gpt2") old-files)
+  (setv path (/ tmp-path "gpt2" "model.safetensors")
+        data (.read-bytes path)
+        size (int.from-bytes (cut data 8) "little")
+        head (+ b"{\"__metadata__\":{\"x\":\"\\ud800\"}," (cut data 9 (+ 8 size))))
+  (.write-bytes path (+ (.to-bytes (len head) 8 "little") head (cut data (+ 8 size) None)))
+  (assert (in "cannot be read" (refusal import-checkpoint (/ tmp-path "gpt2")
+                                        (/ tmp-path "run")))))
+
 (defn [(pytest.mark.parametrize "change" [
         (without "transformer.wte.weight")
         (without "transformer.h.1.mlp.c_fc.bias")
@@ -449,11 +468,22 @@ and nothing in them runs."
 
 (defn test-a-file-in-the-way-is-an-error [tmp-path run]
   (.write-text (/ tmp-path "file") "")
-  (with [_ (pytest.raises WorkError)]
-    (export-checkpoint run "huggingface" (/ tmp-path "file" "out")))
+  (assert (in "Not a directory"
+              (refusal export-checkpoint run "huggingface" (/ tmp-path "file" "out"))))
   (setv path (nanogpt-in run (/ tmp-path "out")))
-  (with [_ (pytest.raises WorkError)]
-    (import-checkpoint path (/ tmp-path "file" "run"))))
+  (for [name ["file" "file/run"]]
+    (assert (in "director" (.lower (refusal import-checkpoint path (/ tmp-path name)))))))
+
+(defn test-a-pipe-is-no-ckpt [tmp-path]
+  (os.mkfifo (/ tmp-path "ckpt"))
+  (assert (in "neither file" (refusal import-checkpoint (/ tmp-path "ckpt") (/ tmp-path "x")))))
+
+(defn test-a-tokenizer-that-is-not-there [tmp-path run]
+  (setv path (nanogpt-in run (/ tmp-path "out")))
+  (for [name ["char" "bpe:300" "no/such"]]
+    (setv line (refusal import-checkpoint path (/ tmp-path "x") :tokenizer name))
+    (assert (in f"there is no tokenizer '{name}'" line))
+    (assert (in "--text" line))))
 
 ;;; Malice
 
@@ -543,6 +573,8 @@ and nothing in them runs."
             "no tensor"     (fn [ckpt] (setv (get ckpt "model" WPE) 7))
             "twice"         (fn [ckpt] (setv (get ckpt "model" f"_orig_mod.{WPE}") (torch.ones 1)))
             "shape"         (weight WPE (fn [t] (.contiguous t.mT)))
+            "head a number" (weight "lm_head.weight" (fn [t] (get t 0 0)))
+            "odd floats"    (weight WPE (fn [t] (.to t torch.float8-e5m2)))
             "nan"           (weight WPE (fn [t] (* t (float "nan"))))
             "whole numbers" (weight WPE (fn [t] (.long t)))
             "sparse"        (weight WPE (fn [t] (.to-sparse t)))

@@ -8,7 +8,7 @@ they are, on the way out and on the way in."
          nanogpt-hy.lab.data.tokenizers [make-tokenizer read-tokenizer]
          nanogpt-hy.lab.exchange.huggingface [export-huggingface import-huggingface]
          nanogpt-hy.lab.exchange.nanogpt [export-nanogpt import-nanogpt read-words]
-         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.files [short stands]
          nanogpt-hy.lab.strangers [refuse]
          nanogpt-hy.lab.training.session [free-folder])
 
@@ -26,7 +26,7 @@ they are, on the way out and on the way in."
         out    (Path (or out (free-folder (or folder "import"))))
         file   (= out.suffix ".safetensors"))
   (for [taken (if file [out] [(/ out "best.safetensors") (/ out "last.safetensors")])]
-    (when (.exists taken)
+    (when (stands taken)
       (raise (RequestError f"{taken} is there already: choose another name"))))
   (if file out (/ out "best.safetensors")))
 
@@ -38,7 +38,11 @@ they are, on the way out and on the way in."
     (is tokenizer None) None
     (= (. (Path tokenizer) suffix) ".pkl") (read-words tokenizer)
     (= tokenizer "byte") (make-tokenizer "byte" "")
-    True      (read-tokenizer tokenizer)))
+    (.exists (Path tokenizer)) (read-tokenizer tokenizer)
+    True
+    (raise (RequestError
+      (+ f"there is no tokenizer {(short tokenizer)} to import with: use byte, a meta.pkl, a "
+         "folder with the tokenizer.json of a GPT-2, or --text")))))
 
 (defn import-checkpoint [source [out None] * [tokenizer None] [text None]]
   "Make a checkpoint of SOURCE, nanoGPT's ckpt.pt or its folder, or a folder of Hugging Face's; ->

@@ -14,11 +14,12 @@ and only plain tensors of finite floats are taken."
          nanogpt-hy.lab.checkpoints.checkpoint [as-model-part check-shapes model-shapes
                                                 save-checkpoint]
          nanogpt-hy.lab.checkpoints.metadata [sizes-problem]
-         nanogpt-hy.lab.files [make-folder short write-atomic]
+         nanogpt-hy.lab.files [make-folder short stands write-atomic]
          nanogpt-hy.lab.strangers [refuse])
 
 (setv SIZES    ["vocab_size" "block_size" "n_layer" "n_head" "n_embd"]
-      ANOTHER  "use another model")
+      ANOTHER  "use another model"
+      FLOATS   #{torch.float16 torch.bfloat16 torch.float32 torch.float64})
 
 (defn foreign-config [values source]
   "-> GPTConfig: VALUES, all sizes among them, which came from the file SOURCE."
@@ -45,7 +46,7 @@ and only plain tensors of finite floats are taken."
 (defn check-plain [name t source]
   "RequestError where a stranger's tensor is no ordinary one, or its name no name."
   (unless (and (isinstance name str) (isinstance t torch.Tensor) (= t.device.type "cpu")
-               (is t.layout torch.strided) (or (.is-floating-point t) (= t.dtype torch.bool)))
+               (is t.layout torch.strided) (in t.dtype #{#* FLOATS torch.bool}))
     (refuse source f"has {(short name)}, which is no plain tensor of floats" ANOTHER)))
 
 (defn plain [name t source]
@@ -65,7 +66,7 @@ and only plain tensors of finite floats are taken."
     (refuse source "has no transformer.wte.weight" ANOTHER))
   (setv tensors (| tensors {"lm_head.weight" head}))
   (when (and c.bias (not tied))
-    (.setdefault tensors "lm_head.bias" (.new-zeros head (len head))))
+    (.setdefault tensors "lm_head.bias" (.new-zeros head (cut head.shape 1))))
   [tensors (replace c :tied tied)])
 
 (defn save-import [path tensors c tokenizer source * [step 0] [loss None]]
@@ -86,7 +87,7 @@ and only plain tensors of finite floats are taken."
 (defn write-files [out files]
   "Write FILES, name -> text or bytes, into the new folder OUT; -> a note for each."
   (setv out (Path out))
-  (when (and (.exists out) (not (and (.is-dir out) (not (any (.iterdir out))))))
+  (when (and (stands out) (not (and (.is-dir out) (not (any (.iterdir out))))))
     (raise (RequestError f"{out} is there already: choose another name, or empty it first")))
   (make-folder out)
   (for [[name data] (.items files)]

@@ -8,7 +8,7 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
 (import  dataclasses [replace]
          json
          re
-         safetensors [safe-open]
+         safetensors [safe-open SafetensorError]
          safetensors.torch :as safetensors
          nanogpt-hy.config [of-kind]
          nanogpt-hy.lab.checkpoints.checkpoint [header]
@@ -159,10 +159,13 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
   "{our name: #(file, their name, …)} -> {our name: tensor}, blocks' matrices turned back."
   (setv out {})
   (for [file (sorted (sfor  [file #* _] (.values found)  file))]
-    (with [opened (safe-open file "pt")]
-      (for [[ours [home theirs _]] (.items found)  :if (= home file)]
-        (setv t (plain theirs (.get-tensor opened theirs) file)
-              (get out ours) (if (.endswith ours CONV1D) (.contiguous t.mT) t)))))
+    (try
+      (with [opened (safe-open file "pt")]
+        (for [[ours [home theirs _]] (.items found)  :if (= home file)]
+          (setv t (plain theirs (.get-tensor opened theirs) file)
+                (get out ours) (if (.endswith ours CONV1D) (.contiguous t.mT) t))))
+      (except [e SafetensorError]         ; the library's second opinion
+        (refuse file f"cannot be read ({(short (str e))})"))))
   out)
 
 (defn unbiased [tensors c values]
@@ -181,6 +184,8 @@ but the lm-head has a bias (transformers, models/gpt2/modeling_gpt2.py)."
         found  (huggingface-shapes (weight-files folder))
         shapes (dfor  [name [_ _ shape]] (.items found)
                       name (if (.endswith name CONV1D) (tuple (reversed shape)) shape)))
+  (when (and (is (.get values "tie_word_embeddings") False) (not-in "lm_head.weight" shapes))
+    (refuse folder "has no lm_head.weight, and says that wte is not its lm-head" ANOTHER))
   ;; The lm-head is looked at once it is loaded: tied or not, it has the shape of wte.
   (.setdefault shapes "lm_head.weight" (.get shapes "transformer.wte.weight" []))
   (check-fit shapes (replace c :tied (not-in "lm_head.bias" shapes)) folder)

@@ -20,7 +20,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
          nanogpt-hy.lab.exchange.foreign [ANOTHER check-fit check-plain complete foreign-config
                                           plain save-import SIZES write-files]
          nanogpt-hy.lab.exchange.plain-gpt2 [plain-gpt2]
-         nanogpt-hy.lab.files [read-bytes short]
+         nanogpt-hy.lab.files [is-special read-bytes short]
          nanogpt-hy.lab.strangers [refuse]
          nanogpt-hy.lab.training.adamw [parameter-groups])
 
@@ -54,7 +54,8 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   (unless (and c.tied (= c.activation "gelu"))
     (refuse trained.path "is no model that nanoGPT can be: that has gelu and a tied lm-head"
             "export it --to huggingface"))
-  (setv chars (= (get (.state trained.tokenizer) "kind") "char")
+  (setv best  (.get (get trained.meta "losses") "best")
+        chars (= (get (.state trained.tokenizer) "kind") "char")
         args  (dfor  [name value] (.items (asdict c))
                      :if (in name [#* SIZES "dropout" "bias"])
                      name value))
@@ -62,8 +63,8 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
               "optimizer"     (fresh-optimizer c)
               "model_args"    args
               "iter_num"      (get trained.meta "step")
-              "best_val_loss" (or (.get (get trained.meta "losses") "best") 1e9)
-              ;; sample.py looks for data/DATASET/meta.pkl: from nanoGPT's folder it finds ours.
+              "best_val_loss" (if (is best None) 1e9 best)
+              ;; sample.py looks for data/DATASET/meta.pkl: ours, if OUT is in nanoGPT's folder.
               "config"        {"dataset" f"../{(. (Path out) name)}"}})
   [#* (write-files out {"ckpt.pt" (torch-bytes ckpt)
                         #** (if chars
@@ -71,7 +72,9 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
                               {"tokenizer.json" (tokenizer-json trained.tokenizer)})})
    #* notes
    "the optimizer starts anew where nanoGPT goes on training"
-   #* (if chars [] ["nanoGPT's sample.py knows characters and GPT-2's own pieces only"])])
+   #* (if chars
+        ["nanoGPT's sample.py finds its meta.pkl if the folder lies in nanoGPT's own"]
+        ["nanoGPT's sample.py knows characters and GPT-2's own pieces only"])])
 
 
 ;;; In
@@ -110,6 +113,8 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
 
 (defn check-zip [path]
   "Hold the parts of the file PATH against its size: nothing in it may be larger than it is."
+  (when (is-special path)
+    (refuse path "is neither file nor folder" ANOTHER))
   (try
     (setv size (os.path.getsize path))
     (with [file (zipfile.ZipFile path)]
