@@ -17,6 +17,7 @@
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
+         nanogpt-hy.lab.commands :as commands
          nanogpt-hy.lab.files [held]
          nanogpt-hy.lab.training.device [choose-device]
          nanogpt-hy.lab.training.session :as session)
@@ -467,6 +468,32 @@
     (refused (ask "train" "ab.txt" "--resume") "another process is training in runs/ab"))
   (well (ask "train" "ab.txt" "--resume")))
 
+(defn [(pytest.mark.skipif (= os.name "nt") :reason "no locks of folders there")]
+      test-two-do-not-begin-in-one-folder [ask tmp-path]
+  "The second one is told before it writes anything there."
+  (setv folder (/ tmp-path "runs/new"))
+  (.mkdir folder)
+  (with [_ (held folder)]
+    (refused (train ask #* (quick)) "another process is training in runs/new"))
+  (assert (= [] (list (.iterdir folder)))))
+
+(defn test-two-that-begin-at-once-have-folders-of-their-own [ask tmp-path monkeypatch]
+  "The other one comes while this one builds its model."
+  (defn meanwhile [#* how #** options]
+    (.mkdir (/ tmp-path "runs/ab-2"))
+    (session.new-run #* how #** options))
+  (monkeypatch.setattr commands "new_run" meanwhile)
+  (well (ask "train" "ab.txt" #* (quick)))
+  (assert (= [] (list (.iterdir (/ tmp-path "runs/ab-2")))))
+  (assert (.exists (/ tmp-path "runs/ab-3/last.safetensors"))))
+
+(defn test-a-text-with-a-long-name [ask tmp-path]
+  (setv name (+ (* "n" 251) ".txt"))
+  (os.rename "ab.txt" name)
+  (for [number ["" "-2"]]
+    (well (ask "train" name #* (quick)))
+    (assert (.exists (/ tmp-path "runs" f"{(* "n" 100)}{number}" "last.safetensors")))))
+
 (defn test-data-is-not-overwritten [ask tmp-path]
   (setv before (.read-bytes (/ tmp-path "ab.txt")))
   (refused (ask "data" "ab" "--out" "ab.txt") "ab.txt is there already" "another file")
@@ -561,6 +588,11 @@
               #(["--tokenizer" "byte"]      ["--tokenizer was char, not byte"])
               #(["--tokenizer" "bpe:300"]   ["--tokenizer was char, not bpe:300"])])
 
+(defn test-resuming-with-a-tokenizer-that-there-is-not [ask]
+  (for [name ["nonsense" "bpe:x" "char:2"]]
+    (refused (ask "train" "ab.txt" "--resume" "--tokenizer" name) f"the tokenizer '{name}'"))
+  (well (ask "train" "ab.txt" "--resume" "--tokenizer" "char")))
+
 (defn [(pytest.mark.parametrize #("options" "parts") OTHERS)]
   test-resuming-with-other-settings [ask options parts]
   (refused (ask "train" "ab.txt" "--resume" #* options) "cannot resume with" "without --resume"
@@ -601,6 +633,12 @@
     (refused (train ask "--init-from" "runs/ab" #* words) #* parts))
   (refused (train ask "--init-from" "runs/no") "runs/no does not exist")
   (well (train ask "--init-from" "runs/ab" "--max-iters" 2 "--n-layer" 1)))
+
+(defn test-options-are-held-against-the-weights-not-the-preset [ask]
+  "48 channels are divisible by 6 heads; those of the preset are not."
+  (setv short ["--max-iters" 1 "--eval-iters" 1])
+  (well (train ask "--n-embd" 48 "--n-head" 6 #* short))
+  (well (ask "train" "ab.txt" "--out" "runs/next" "--init-from" "runs/new" "--n-head" 6 #* short)))
 
 
 ;;; Anything

@@ -21,6 +21,7 @@
          nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]
+         nanogpt-hy.lab.files [append-row]
          nanogpt-hy.lab.training.memory [enough-memory peak-memory]
          nanogpt-hy.lab.training.profile [lines-of profile-steps seen shares]
          nanogpt-hy.lab.training.report [Report]
@@ -241,6 +242,14 @@
   (same-curves tmp-path)
   (assert (= (sorted (sfor  [tag step] (shown tmp-path)  :if (= tag "eval/lr")  step))
              [0 20 40 60 80 90 105 120])))
+
+(defn test-rows-of-others-are-no-curves [ab tmp-path]
+  (setv run (begin (small ab :folder tmp-path)))
+  (for [row [{"step" 1  "note" "mine"} {"step" "2"  "event" "eval"  "x" 1}
+             {"step" 3  "event" "eval"  "x" (** 10 400)  "y" True}]]
+    (append-row (/ tmp-path "metrics.jsonl") row))
+  (with [_ (curves run)])
+  (assert (= {#("eval/step" 3) 3} (shown tmp-path))))
 
 (defn test-tensorboard-loses-nothing-to-a-kill [ab tmp-path]
   (setv words [sys.executable "-m" "nanogpt_hy" "train" ab "--tensorboard"

@@ -168,6 +168,25 @@
   (assert (= (set (get evaluations 0)) #{"event" "step" "train_loss" "val_loss" "val_error" "lr"
                                          "tokens" "seconds" "eval_seconds"})))
 
+(defn test-what-a-run-came-to-stays-until-it-goes-on [ab tmp-path]
+  (defn ends []
+    (lfor  row (metrics tmp-path)  :if (= (get row "event") "end")  row))
+  (go (begin (small ab :folder tmp-path)))
+  (setv [end] (ends))
+  (assert (get end "tokens_per_second"))
+  (go (resume-run ab :folder tmp-path))
+  (assert (= [end] (ends)))
+  (go (resume-run ab :folder tmp-path :max-iters 70))
+  (assert (= [70] (lfor  row (ends)  (get row "step")))))
+
+(defn test-how-a-run-began-stays [ab tmp-path]
+  "Also if it was driven by hand, and nobody judged it."
+  (setv run (begin (small ab :folder tmp-path)))
+  (steps run 20)
+  (save run)
+  (go (resume-run ab :folder tmp-path))
+  (assert (= ["start" "eval"] (lfor  row (cut (metrics tmp-path) 2)  (get row "event")))))
+
 (defn start-training [text folder #* options]
   "A training process in FOLDER."
   (subprocess.Popen [sys.executable "-m" "nanogpt_hy" "train" text "--out" (str folder)

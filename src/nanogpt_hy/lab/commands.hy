@@ -4,6 +4,7 @@
   (require hyrule [unless]))
 (import  contextlib [ExitStack nullcontext]
          os
+         pathlib [Path]
          shlex
          sys
          time [perf-counter]
@@ -26,8 +27,8 @@
          nanogpt-hy.lab.training.profile [profile-steps]
          nanogpt-hy.lab.training.report [Report]
          nanogpt-hy.lab.training.resume [resume-run]
-         nanogpt-hy.lab.training.session [begin chosen-preset EXIT-CODES free-folder go new-run
-                                          read-settings RUNS tuned-run]
+         nanogpt-hy.lab.training.session [begin check-writable chosen-preset EXIT-CODES go
+                                          new-folder new-run read-settings RUNS tuned-run]
          nanogpt-hy.lab.training.summary [in-words summary]
          nanogpt-hy.lab.training.tensorboard [curves summary-writer]
          nanogpt-hy.lab.training.trainer [steps])
@@ -54,12 +55,11 @@
   (setv trained (when init-from (open-model init-from))
         corpus (read-corpus text :tokenizer (if trained trained.tokenizer tokenizer))
         [name why] (chosen-preset corpus preset (| settings options))
-        words (+ f"{name} ({why})" (if config f", over it {config}" ""))
-        folder (or out (leaders-word "folder" (fn [] (free-folder text)))))
+        words (+ f"{name} ({why})" (if config f", over it {config}" "")))
   (if trained
-    [(tuned-run corpus trained :preset-name name :settings settings :folder folder #** options)
+    [(tuned-run corpus trained :preset-name name :settings settings :folder out #** options)
      f"{words}, weights from {init-from}"]
-    [(new-run corpus :stage stage :preset-name name :settings settings :folder folder #** options)
+    [(new-run corpus :stage stage :preset-name name :settings settings :folder out #** options)
      words]))
 
 (defn watched-steps [report]
@@ -84,8 +84,12 @@
     (with [_ (unless-one-dies group run)]
       (check-agreement run)
       (unless (get request "resume")
-        (begin run)
-        (hold run.folder))
+        (setv run.folder (or run.folder
+                             (Path (leaders-word "folder" (fn [] (new-folder text))))))
+        (when group.leads
+          (check-writable run.folder))
+        (hold run.folder)                         ; before anybody looks into it, and then writes
+        (begin run))
       (when group.leads
         (.introduce report (+ why (if run.step f"; goes on at step {run.step :,}" ""))))
       (with [_ report
@@ -115,8 +119,9 @@
 
 (defn resume-command [run]
   "The command that goes on with RUN."
-  (setv words ["train" run.corpus.path "--out" (str run.folder) "--resume"])
-  (shlex.join (again run.group words)))
+  (setv [text folder] (lfor  path [run.corpus.path (str run.folder)]
+                             (if (.startswith path "-") f"./{path}" path)))        ; no option
+  (shlex.join (again run.group ["train" text "--out" folder "--resume"])))
 
 (defn show-sample [run * [tokens 200]]
   "Print what the best weights of RUN write, to stderr."

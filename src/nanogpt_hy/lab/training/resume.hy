@@ -8,16 +8,16 @@ A run goes on with the text, the model and the draws that it was begun with; the
          json
          math [inf]
          pathlib [Path]
-         nanogpt-hy.config [check-keys GPTConfig option-name read-config TrainConfig]
+         nanogpt-hy.config [check-keys GPTConfig option-name read-config TrainConfig whole]
          nanogpt-hy.errors [out-of-memory RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [as-corpus Corpus marks-of]
-         nanogpt-hy.lab.data.tokenizers [tokenizer-from]
+         nanogpt-hy.lab.data.tokenizers [make-tokenizer tokenizer-from]
          nanogpt-hy.lab.files [short write-atomic]
          nanogpt-hy.lab.training.launch [here]
          nanogpt-hy.lab.training.processes [is-silence]
          nanogpt-hy.lab.training.saving [metrics-so-far restore]
-         nanogpt-hy.lab.training.session [preset-of write-config]
+         nanogpt-hy.lab.training.session [finished preset-of write-config]
          nanogpt-hy.lab.training.trainer [at-work Run])
 
 (setv MOST 1e15)       ; of any number in a record of a run: none can really be larger
@@ -45,10 +45,13 @@ A run goes on with the text, the model and the draws that it was begun with; the
          "give that text, or begin a new run without --resume")))))
 
 (defn check-same-tokenizer [spec state]
-  "RequestError if SPEC, as --tokenizer has it, asks for another kind than STATE is of."
-  (setv asked (get (.split (or spec "") ":") 0)
-        kind  (.get state "kind"))
-  (when (in asked (- #{"char" "byte" "bpe"} #{kind}))
+  "RequestError if SPEC, as --tokenizer has it, asks for another one than that of STATE."
+  (unless spec
+    (return))
+  (setv kind  (.get state "kind")
+        asked (.state (make-tokenizer spec "a")))
+  ;; What char and bpe:N are depends on the text.
+  (unless (or (= asked state) (= (get (.split spec ":") 0) kind))
     (raise (RequestError (+ f"cannot resume with another tokenizer: --tokenizer was {kind}, not "
                             f"{spec}: leave it out, or begin a new run without --resume")))))
 
@@ -135,9 +138,12 @@ A run goes on with the text, the model and the draws that it was begun with; the
   run)
 
 (defn forget-after [run]
-  "Take out of metrics.jsonl what was written after the checkpoint that RUN goes on from."
+  "Take out of metrics.jsonl what was written after the checkpoint that RUN goes on from, and that
+  the run came to its end, if it goes on."
+  (setv over (finished run))
   (defn known [row]
-    (setv step (.get row "step" 0))
-    (and (!= (.get row "event") "end") (isinstance step int) (<= step run.evaluated)))
+    (if (= (.get row "event") "end")
+      over
+      (whole (.get row "step" -1) -1 run.evaluated)))
   (setv kept (lfor  row (metrics-so-far run)  :if (known row)  (+ (json.dumps row) "\n")))
   (write-atomic (/ run.folder "metrics.jsonl") (.join "" kept)))

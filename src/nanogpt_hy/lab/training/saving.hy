@@ -95,6 +95,10 @@
   (setv path (/ run.folder "metrics.jsonl"))
   (if (.exists path) (read-rows path) []))
 
+(defn has-ended [run]
+  "Whether the run's metrics.jsonl has the row of its end."
+  (any (gfor  row (metrics-so-far run)  (= (.get row "event") "end"))))
+
 (defn log-metrics [run row]
   "Append ROW to the run's metrics.jsonl, and let others know."
   (unless run.group.leads

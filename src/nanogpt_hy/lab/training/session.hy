@@ -4,6 +4,7 @@
   (require hyrule [unless]))
 (import  contextlib [contextmanager]
          dataclasses [asdict replace]
+         itertools [count]
          pathlib [Path]
          re
          signal
@@ -17,13 +18,14 @@
          nanogpt-hy.lab.files [read-toml short write-atomic]
          nanogpt-hy.lab.training.launch [ALONE here]
          nanogpt-hy.lab.training.parallel [own-device parts-of]
-         nanogpt-hy.lab.training.saving [log-metrics save]
+         nanogpt-hy.lab.training.saving [has-ended log-metrics save]
          nanogpt-hy.lab.training.summary [summary]
          nanogpt-hy.lab.training.trainer [check-finite evaluate Run steps]
          nanogpt-hy.ladder [find-stage parameters-count])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
       RUNS          "runs"
+      MOST-NAME     100    ; letters of a text's name in its folder's
       EXIT-CODES    {"SIGINT" 130  "SIGTERM" 143  "SIGHUP" 129})       ; as shells: 128 and number
 
 ;;; What is asked for
@@ -67,21 +69,40 @@
 
 (defn name-of [text]
   "The name of the file TEXT, without its ending, fit for a folder's name."
-  (or (re.sub r"[^\w.-]+" "-" (. (Path text) stem)) "run"))
+  (or (re.sub r"[^\w.-]+" "-" (cut (. (Path text) stem) MOST-NAME)) "run"))
+
+(defn own-folders [text]
+  "runs/NAME, where NAME is the text's, then the same with a number behind it, from 2 on."
+  (setv stem (/ (Path RUNS) (name-of text)))
+  (yield stem)
+  (for [number (count 2)]
+    (yield (.with-name stem f"{stem.name}-{number}"))))
 
 (defn free-folder [text]
-  "runs/NAME, where NAME is the text's, with a number behind it if that is taken."
-  (setv stem (name-of text)
-        folder (/ (Path RUNS) stem)
-        number 2)
-  (while (.exists folder)
-    (setv folder (/ (Path RUNS) f"{stem}-{number}")
-          number (+ number 1)))
-  folder)
+  "The first of TEXT's own folders that is not taken."
+  (next (gfor  folder (own-folders text)  :if (not (.exists folder))  folder)))
 
-(defn claim-folder [folder]
-  "Make FOLDER; RequestError if it cannot be written to or holds a run already."
-  (setv folder (Path folder))
+(defn new-folder [text]
+  "The first of TEXT's own folders that could be made, now made: no other process has it."
+  (for [folder (own-folders text)]
+    (try
+      (.mkdir folder :parents True)
+      (except [FileExistsError]
+        (continue))
+      (except [OSError]))              ; who wants to write to it will say why
+    (return folder)))
+
+(defn check-writable [folder]
+  "Make FOLDER, if it is not there; RequestError if it cannot be written to."
+  (try
+    (.mkdir folder :parents True :exist-ok True)
+    (with [_ (TemporaryFile :dir folder)])
+    (except [e OSError]
+      (raise (RequestError
+        f"{folder} cannot be written to ({e.strerror}): choose another --out")))))
+
+(defn check-free [folder]
+  "RequestError if FOLDER holds a run already."
   (for [name ["last.safetensors" "best.safetensors"]]
     (when (.exists (/ folder name))
       (raise (RequestError
@@ -89,13 +110,7 @@
   (for [name ["config.toml" "metrics.jsonl"]]
     (when (.exists (/ folder name))
       (raise (RequestError (+ f"{folder} has a {name}, which a run would write over: remove it, "
-                              "or choose another --out")))))
-  (try
-    (.mkdir folder :parents True :exist-ok True)
-    (with [_ (TemporaryFile :dir folder)])
-    (except [e OSError]
-      (raise (RequestError f"{folder} cannot be written to ({e.strerror}): choose another --out"))))
-  folder)
+                              "or choose another --out"))))))
 
 (defn write-config [run]
   "The run's config.toml: every hyperparameter as it was resolved, fit for --config."
@@ -109,7 +124,8 @@
 (defn begin [run]
   "Give a new run its folder and what belongs there before the first step."
   (when run.group.leads
-    (claim-folder run.folder)
+    (check-writable run.folder)
+    (check-free run.folder)
     (write-config run))
   (log-metrics run {"event" "start"  "stage" run.stage  "text" run.corpus.path
                     "sha256" run.corpus.sha256  "parameters" (parameters-count run.model)})
@@ -123,13 +139,16 @@
   (setv trained (if (isinstance checkpoint Trained) checkpoint (open-model checkpoint))
         corpus (as-corpus text trained.tokenizer)
         stage (get trained.meta "stage")
+        own   (dfor  [key value] (.items (asdict trained.config))
+                     :if (not-in key ["dropout" "vocab_size"])
+                     key value)
         asked (| settings (check-keys "the request" options))
         [name _] (chosen-preset corpus preset-name asked))
-  (for [[key value] (.items (asdict trained.config))]
-    (when (and (!= key "dropout") (!= (.get asked key value) value))
+  (for [[key value] (.items own)]
+    (when (!= (.get asked key value) value)
       (raise (RequestError (+ f"{trained.path} has {(option-name key)} {value}, "
                               f"not {(get asked key)}: leave it out with --init-from")))))
-  (setv [config train] (configs corpus.tokenizer.vocab-size (preset-of name stage) asked)
+  (setv [config train] (configs corpus.tokenizer.vocab-size (| (preset-of name stage) own) asked)
         config (replace trained.config :dropout (.get asked "dropout" config.dropout))
         run (Run corpus config train :stage stage :folder folder))
   (load-weights run.model (parts-of (as-model-part (.state-dict trained.model)) run.model))
@@ -163,7 +182,8 @@
   (setv row (evaluate run)
         better (or (is (get run.best "val_loss") None)
                    (< (get row "val_loss") (get run.best "val_loss"))))
-  (check-finite run f"validation loss at step {run.step}" (get row "val_loss"))
+  (for [[name key] [["validation" "val_loss"] ["training" "train_loss"]]]
+    (check-finite run f"{name} loss at step {run.step}" (get row key)))
   (setv run.evaluated run.step
         run.stale (if better 0 (+ run.stale 1))
         run.best (if better {"val_loss" (get row "val_loss")  "step" run.step} run.best))
@@ -195,6 +215,7 @@
 (defn go [run * [told (fn [run])] [judged (fn [run row])] [first-steps steps]]
   "Train RUN to its end; -> why it ended. TOLD hears of it a few times a second, JUDGED after each
   evaluation. FIRST-STEPS is called in place of `steps`, once."
+  (setv idle (and (finished run) (not (due run))))         ; it was already at its end
   (with [_ (polite-stop run)]
     (while (not run.stopping)
       (when (due run)
@@ -207,6 +228,7 @@
     (when run.folder
       (when run.stopping
         (save run))
-      (log-metrics run {"event" "end"  "step" run.step  "why" end  "seconds" (round run.seconds 3)
-                        "best" run.best  #** (summary run)})))
+      (unless (and idle (has-ended run))
+        (log-metrics run {"event" "end"  "step" run.step  "why" end
+                          "seconds" (round run.seconds 3)  "best" run.best  #** (summary run)}))))
   end)

@@ -1,6 +1,7 @@
 "A run's metrics as curves in TensorBoard: the same numbers as in metrics.jsonl, beside it."
 
 (import  contextlib [contextmanager]
+         nanogpt-hy.config [finite whole]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.training.saving [metrics-so-far])
 
@@ -18,11 +19,12 @@
   (cond
     (isinstance value dict) (for [[key inner] (.items value)]
                               (yield :from (scalars f"{name}/{key}" inner)))
-    (in (type value) [int float]) (yield #(name value))))
+    (finite value) (yield #(name value))))
 
 (defn hear [writer row]
-  "Write the numbers of ROW, unless it is of no step. They are on the disk when this returns."
-  (when (in "step" row)
+  "Write the numbers of ROW, unless it is of no step, or none of ours. They are on the disk when
+  this returns."
+  (when (and (whole (.get row "step")) (isinstance (.get row "event") str))
     (try
       (for [[tag number] (scalars (get row "event") row)]
         (.add-scalar writer tag number (get row "step")))
