@@ -120,19 +120,34 @@ plain forms give."
   (for [w (.parameters other)]
     (setv w.grad (torch.zeros-like w)))
   (for [_ (range 2)]                               ; what the other thread had is not added twice
-    (assert-close (.add-gradients workers x y share) (add-gradient other x y share)))
+    (assert-close (.add-gradients workers x y share (.chances workers))
+                  (add-gradient other x y share)))
   (for [[w twin] (zip (.parameters model) (.parameters other))]
     (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6)))
 
 (defn test-rows-in-parts-are-the-same-gradient []
   (setv [model adamw workers] (workers-of WIDE)
         [x y] (batch 7))
-  (.add-gradients workers x y 1.0)
+  (.add-gradients workers x y 1.0 (.chances workers))
   (setv whole (.clone adamw.gradients))
   (.zero-grad adamw)
   (setv workers.rows 1)
-  (.add-gradients workers x y 1.0)
+  (.add-gradients workers x y 1.0 (.chances workers))
   (assert-close adamw.gradients whole :rtol 1e-4 :atol 1e-6))
+
+(defn test-all-of-a-workers-rows-in-a-step-draw-on []
+  "In parts, and batch after batch: no mask comes twice."
+  (setv places []
+        [_ adamw both] (workers-of (replace WIDE :dropout 0.3)
+                            :chance (fn [i] (.manual-seed (torch.Generator) i))))
+  (defn watched [model x y share * [chance None]]
+    (.append places (hash (.tobytes (.numpy (.get-state chance)))))
+    (add-gradient model x y share :chance chance))
+  (setv both.rows 1  both.in-turn True  both.add-gradient watched)
+  (for [group adamw.param-groups]
+    (setv (get group "lr") 0.1))
+  (workers.train-step both adamw (batch 4) (batch 4))
+  (assert (= 8 (len places) (len (set places)))))
 
 (defn test-in-turn-or-at-once-the-bits-are-the-same []
   (setv c (replace WIDE :dropout 0.3)
@@ -141,7 +156,7 @@ plain forms give."
         [x y] (batch 6))
   (defn gradients []
     (.zero-grad adamw)
-    (.add-gradients workers x y 1.0)
+    (.add-gradients workers x y 1.0 (.chances workers))
     (.clone adamw.gradients))
   (with [_ (with-threads 1)]
     (setv at-once (gradients)
@@ -167,6 +182,16 @@ plain forms give."
 ;;; Recorded
 
 (setv NARROW-ONE (replace WIDE :n-embd 8))
+
+(defn [recordable] test-another-share-or-size-is-recorded-anew []
+  (setv record (Recorded add-gradient)
+        model  (gpt NARROW-ONE))
+  (for [w (.parameters model)]
+    (setv w.grad (torch.zeros-like w)))
+  (for [[B share] [[2 1.0] [2 0.5] [3 0.5] [2 1.0]]]
+    (setv [x y] (batch B))
+    (assert (torch.equal (record model x y share) (add-gradient model x y share))))
+  (assert (= 3 (len record.records))))
 
 (defn [recordable (pytest.mark.parametrize "c" [NARROW-ONE
                                                 (replace NARROW-ONE :bias False)

@@ -32,8 +32,8 @@ hand is cut into parts that its cache can hold."
   (and (not config.dropout) (can-record)))
 
 (defclass Workers []
-  "They find the gradient of a FastGPT of CONFIG, whose weights the flat OPTIMIZER moves. Dropout
-  draws from (CHANCE i), a generator for worker i at this step."
+  "They find the gradient of a FastGPT of CONFIG, whose weights the flat OPTIMIZER moves. In a step,
+  worker i's dropout draws from (CHANCE i), a generator."
 
   (defn __init__ [self model config optimizer chance * [compiled False]]
     (setv self.chance       (when config.dropout chance)
@@ -61,23 +61,26 @@ hand is cut into parts that its cache can hold."
                               (ThreadPoolExecutor count :initializer torch.set-num-threads
                                                         :initargs [self.threads-each]))))
 
-  (defn own-part [self i x y share]
+  (defn chances [self]
+    "-> what each worker's dropout draws from in a step, all of its batches after each other."
+    (lfor  i (range (len self.models))  (when self.chance (self.chance i))))
+
+  (defn own-part [self i x y share chance]
     "Worker number I adds its rows' part of the gradient to its model's; -> their part of the loss."
-    (setv chance (when self.chance (self.chance i))
-          loss   0)
+    (setv loss 0)
     (for [[x-part y-part] (zip (.split x self.rows) (.split y self.rows))]
       (setv part (* share (/ (len x-part) (len x)))
             loss (+ loss (self.add-gradient (get self.models i) x-part y-part part
                                             :chance chance))))
     loss)
 
-  (defn [(in-phase "forward and backward")] add-gradients [self x y share]
-    "(B T) (B T) -> (): as the course's add-gradient."
+  (defn [(in-phase "forward and backward")] add-gradients [self x y share chances]
+    "(B T) (B T) -> (): as the course's add-gradient; CHANCES are those of this step."
     (setv count  (len self.models)
           xs     (.chunk x count)
           shares (lfor  own xs  (* share (/ (len own) (len x))))
           each   (if self.in-turn map self.pool.map)
-          losses (list (each self.own-part (range count) xs (.chunk y count) shares)))
+          losses (list (each self.own-part (range count) xs (.chunk y count) shares chances)))
     (for [[_ gradients] self.others]
       (.add- self.optimizer.gradients gradients)
       (.zero- gradients))
@@ -94,7 +97,8 @@ hand is cut into parts that its cache can hold."
 (defn train-step [workers optimizer #* batches]
   "((B T) (B T))... -> (): the course's train-step, by WORKERS."
   (.zero-grad optimizer)
-  (setv share (/ 1 (len batches))
-        loss  (sum (lfor  [x y] batches  (.add-gradients workers x y share))))
+  (setv share   (/ 1 (len batches))
+        chances (.chances workers)
+        loss    (sum (lfor  [x y] batches  (.add-gradients workers x y share chances))))
   (.step optimizer)
   loss)
