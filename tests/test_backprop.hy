@@ -17,6 +17,7 @@
 
 (defn shaken [c]
   "A FastGPT of config C with all weights from N(0, 0.3), so that each one matters."
+  (torch.manual-seed 3)
   (setv model (FastGPT c))
   (for [weight (.parameters model)]
     (nn.init.normal_ weight :std 0.3)
@@ -27,7 +28,6 @@
   [(torch.randint c.vocab-size #(B T)) (torch.randint c.vocab-size #(B T))])
 
 (defn check-against-autograd [c B T share]
-  (torch.manual-seed 3)
   (setv model (shaken c)
         other (deepcopy model)
         [x y] (batch c B T)
@@ -83,6 +83,16 @@
 
 (defn seeded [seed]
   (.manual-seed (torch.Generator) seed))
+
+(defn test-dropout-is-at-fasts-four-places [monkeypatch]
+  (setv places []
+        c      (replace SMALL :n-layer 1 :dropout 0.25))
+  (defn watched [p chance x]
+    (.append places #(p (tuple x.shape)))
+    (dropout p chance x))
+  (.setattr monkeypatch backprop "dropout" watched)
+  (add-gradient (shaken c) #* (batch c 3 6) 1.0 :chance (seeded 1))
+  (assert (= places [#(0.25 #(3 6 8)) #(0.25 #(6 6 6)) #(0.25 #(3 6 8)) #(0.25 #(3 6 8))])))
 
 (defn [(pytest.mark.parametrize "p" [0.1 0.2 0.5 0.9])]
     test-dropout-keeps-the-mean-and-the-chance [p]

@@ -167,6 +167,40 @@ it, one sample at a time or many; and what --window half shows the model."
     (assert-close (.next-logits cache other so-far) (next-logits other so-far))
     (assert-close (.next-logits cache model so-far) (next-logits model so-far))))
 
+(defn [(pytest.mark.parametrize "optimizer" [torchs-adamw trainers-adamw flat-adamw])]
+      test-changed-weights-are-noticed-where-no-other-model-comes-between [optimizer]
+  (setv model (sharp SMALL)
+        other (sharp SMALL :seed 5)
+        ids   (random-ids 1 6)
+        cache (KVCache)
+        adam  (optimizer model))
+  (defn train []
+    (.backward (cross-entropy (model ids) ids))
+    (.step adam))
+  (defn load []
+    (.load-state-dict model (.state-dict other)))
+  (defn move []
+    (setv model.lm-head.weight.data (* 2 model.lm-head.weight.data)))
+  (for [[T change] (enumerate [(fn []) train load move] 1)]
+    (change)
+    (setv so-far (ncut ids : (: T)))
+    (assert-close (.next-logits cache model so-far) (next-logits model so-far))))
+
+(defn [recordable] test-what-no-shape-shows-is-part-of-a-records-form [monkeypatch]
+  (.setattr monkeypatch kv-cache "OFTEN" 0)
+  (setv ids    (random-ids 2 9)
+        models (lfor  change [{} {"n_head" 4} {"scale" "n-embd"} {} {}]
+                      (sharp (replace SMALL #** change))))
+  (setv (. (get (. (get models 3) transformer h) 0) ln-1 eps) 0.5
+        (. (get (. (get models 4) transformer h) 0) ln-2 eps) 0.5)
+  (for [model models]
+    (setv cache (KVCache))
+    (for [T (range 1 10)]
+      (setv so-far (ncut ids : (: T)))
+      (assert-close (.next-logits cache model so-far :block-size 6)
+                    (next-logits model so-far :block-size 6))))
+  (assert (= 5 (len kv-cache.RECORDS))))
+
 (defn test-after-an-interruption-nothing-wrong-is-remembered [monkeypatch]
   (setv model (sharp SMALL)
         ids   (random-ids 1 6)
@@ -387,7 +421,9 @@ it, one sample at a time or many; and what --window half shows the model."
   (assert (is next-logits (asker model)))
   (assert (not (torch.equal plain (drawn model (random-ids 1 4) 30))))
   (.remove hook)
-  (assert (torch.equal plain (drawn model (random-ids 1 4) 30))))
+  (assert (torch.equal plain (drawn model (random-ids 1 4) 30)))
+  (.register-forward-pre-hook layer (fn [layer args] None))
+  (assert (is next-logits (asker model))))
 
 (defn [(pytest.mark.parametrize "make" [GPT FastGPT])]
       test-it-sleeps-while-asked-and-wakes-as-it-was [make]

@@ -1,11 +1,13 @@
 "The counting model: plain loops say the same, and a long text comes to its chain's floors."
 
-(import  math [isinf log]
+(import  dataclasses [replace]
+         math [isinf log]
          pathlib [Path]
          pytest
          hypothesis [given settings strategies :as st]
          chains [ids-of near refused]
-         nanogpt-hy.lab.data.counting [count-loss]
+         nanogpt-hy.lab.data.corpus [read-corpus]
+         nanogpt-hy.lab.data.counting [count-loss counting-losses]
          nanogpt-hy.lab.data.markov [Chain ab-chain draw-lines floor])
 
 (defn counted [train ids V order smoothing]
@@ -42,6 +44,12 @@
       (count-loss #* args)))
   (with [_ (refused "below 0")]
     (count-loss [0 1] [0 1] 2 1 :smoothing -0.1)))
+
+(defn test-orders-that-a-short-part-lets-be-counted [root]
+  (setv corpus (read-corpus (/ root "data" "ab.txt")))
+  (for [n [1 2 3]]
+    (assert (= (list (range n))
+               (list (counting-losses (replace corpus :val (cut corpus.val n))))))))
 
 (defn test-counting-tiny-shakespeare [shakespeare]
   "NUMBERS.md, Tiny Shakespeare: train MLE, and validation with add-0.1 smoothing."

@@ -220,6 +220,7 @@ and blocks, the lecture's published losses and parameter counts."
 
 (defn test-unscaled-scores-grow-with-the-head-size []
   "Why the root: sums of D products of unit variance have variance D, divided it is 1."
+  (torch.manual-seed 0)
   (for [D [4 16 64 256]]
     (setv q (torch.randn 200 D)  k (torch.randn 200 D)
           spread (.item (.var (@ q k.T))))

@@ -14,8 +14,8 @@ forms, torch's own among them."
          torch.nn.functional :as F
          torch.testing [assert-close]
          nanogpt-hy.config [configs GPTConfig PRESETS]
-         nanogpt-hy.course [attend Block causal CharTokenizer cross-entropy draw-batch
-                            evaluate GPT MultiHeadAttention split]
+         nanogpt-hy.course [attend causal CharTokenizer cross-entropy draw-batch evaluate
+                            GPT split]
          nanogpt-hy.fast [Attention carry FastBlock FastGPT from-course MLP]
          nanogpt-hy.ladder [parameters-count])
 
@@ -302,26 +302,9 @@ forms, torch's own among them."
         [found expected] (zip result (get results 0))]
     (assert-close found expected)))
 
-(defn torchs-own [attention C n-head]
-  "A MultiHeadAttention of the course -> the same as nn.MultiheadAttention of torch."
-  (setv theirs (nn.MultiheadAttention C n-head :batch-first True)
-        heads  attention.heads.heads)
-  (with [_ (torch.no-grad)]
-    (.copy_ theirs.in-proj-weight
-            (torch.cat (lfor  role ["query" "key" "value"]  head heads
-                              (. (getattr head role) weight))))
-    (.load-state-dict theirs.out-proj (.state-dict attention.project)))
-  theirs)
-
 (defn future [T]
   "-> (T T): true where torch's layers must not look."
   (bnot (causal T)))
-
-(defn test-the-courses-heads-are-torchs-multihead-attention []
-  (setv ours   (shaken (MultiHeadAttention 12 3))
-        theirs (torchs-own ours 12 3)
-        x      (torch.randn 2 5 12))
-  (assert-close (ours x) (get (theirs x x x :attn-mask (future 5)) 0)))
 
 (defn [(pytest.mark.parametrize "activation" ["relu" "gelu"])]
     test-a-fast-block-is-torchs-encoder-layer [activation]
@@ -341,20 +324,6 @@ forms, torch's own among them."
   (for [training [True False]]
     (.train theirs training)
     (assert-close (theirs x :src-mask (future 5) :is-causal True) (ours x))))
-
-(defn test-a-course-block-is-torchs-encoder-layer []
-  (setv gpt    (shaken (GPT (replace SMALL :n-layer 1)))
-        block  (get gpt.body 0 0)
-        theirs (nn.TransformerEncoderLayer 8 2 32 :dropout 0.0 :batch-first True :norm-first True)
-        x      (torch.randn 2 5 8))
-  (assert (isinstance block Block))
-  (setv theirs.self-attn (torchs-own block.talk.layer.layer 8 2))
-  (for [[to from] [[theirs.norm1 block.talk.layer.norm]
-                   [theirs.norm2 block.think.layer.norm]
-                   [theirs.linear1 block.think.layer.layer.widen]
-                   [theirs.linear2 block.think.layer.layer.narrow]]]
-    (.load-state-dict to (.state-dict from)))
-  (assert-close (theirs x :src-mask (future 5)) (block x)))
 
 ;;; All of them are causal, exactly (tests/wrong_forms.hy has forms that are not)
 

@@ -3,6 +3,7 @@ exercise is passed by its solution and by nothing that is wrong."
 
 (import  ast
          re
+         signal
          time
          pathlib [Path]
          hy
@@ -284,8 +285,10 @@ exercise is passed by its solution and by nothing that is wrong."
   (.setattr monkeypatch "nanogpt_hy.lessons.exercise.PATIENCE" 1)
   (setv path (/ tmp-path "mine.hy"))
   (.write-text path "(while True\n  None)")
+  (setv before (signal.getsignal signal.SIGALRM))
   (with [_ (pytest.raises WorkError :match "line 1: TimeoutError.*1 seconds|line 2: TimeoutError")]
-    (check-file (find-lesson 2) path)))
+    (check-file (find-lesson 2) path))
+  (assert (= before (signal.getsignal signal.SIGALRM))))
 
 (defn test-a-missing-file-is-a-wrong-request [tmp-path]
   (with [_ (pytest.raises RequestError :match "no file")]

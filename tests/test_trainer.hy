@@ -1,6 +1,7 @@
 "The long run: what is trained, that nothing else changes it, and that nothing of it is lost."
 
-(import  dataclasses [replace]
+(import  collections [Counter]
+         dataclasses [replace]
          json
          math [exp inf log]
          os
@@ -13,15 +14,17 @@
          pytest
          torch
          torch.nn :as nn
+         torch.nn.functional :as F
          nanogpt-hy.config [preset TrainConfig]
-         nanogpt-hy.errors [WorkError]
-         nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
+         nanogpt-hy.course [cross-entropy]
+         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint read-meta]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.chain-files [write-data]
-         nanogpt-hy.lab.data.corpus [read-corpus]
-         nanogpt-hy.lab.data.markov [ab-chain floor]
+         nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
+         nanogpt-hy.lab.data.markov [ab-chain floor window-floor]
          nanogpt-hy.lab.training.descent [groups-of learning-rate-at]
-         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss
+         nanogpt-hy.lab.training.evaluation [all-of by-line floor-here loss-floor mean-loss
                                              whole-batches]
          nanogpt-hy.lab.training.randomness [named-seed]
          nanogpt-hy.lab.training.resume [resume-run]
@@ -68,9 +71,10 @@
   (setv run (small ab #** DROPPING)
         masks [])
   (for [_ (range 2)]
-    (.append masks (torch.rand 8 :generator (.chance run.workers 0)))
+    (for [worker [0 1]]
+      (.append masks (.tolist (torch.rand 8 :generator (.chance run.workers worker)))))
     (steps run 1))
-  (assert (not (torch.equal #* masks))))
+  (assert (= 4 (len (set (map str masks))))))
 
 (defn test-a-text-is-a-name-a-path-or-a-corpus [ab]
   (setv runs (lfor  text [ab (Path ab) (read-corpus ab)]  (small text)))
@@ -108,8 +112,6 @@
 
 (defn test-a-fork-goes-its-own-way [ab]
   (setv run (small ab #** DROPPING))
-  (go run)
-  (setv run (small ab #** DROPPING))
   (steps run 20)
   (setv other (fork run)  third (fork run))
   (steps other 10)
@@ -142,11 +144,22 @@
   (same-state cut-short resumed)
   (go resumed)
   (same-state whole resumed)
-  (for [[name w] (.items (.state-dict (. (open-model tmp-path) model)))]
+  (setv saved (. (open-model (/ tmp-path "last.safetensors")) model))
+  (for [[name w] (.items (.state-dict saved))]
     (assert (torch.equal w (get (.state-dict whole.model) name)))))
 
 (defn metrics [folder]
   (lfor  line (.splitlines (.read-text (/ folder "metrics.jsonl")))  (json.loads line)))
+
+(defn test-a-row-of-metrics [ab tmp-path]
+  (setv run (begin (small ab :gradient-accumulation-steps 3 :eval-iters "all" :folder tmp-path)))
+  (steps run 2)
+  (setv row (evaluate run))
+  (assert (= (get row "tokens") (* 2 3 8 16)))
+  (assert (= (get row "val_error") 0.0))
+  (assert (= (get row "lr") (learning-rate-at run.train 2)))
+  (save run)
+  (assert (= run.seconds (. (resume-run ab :folder tmp-path) seconds))))
 
 (defn test-metrics-tell-each-evaluation-once [ab tmp-path]
   (setv run (begin (small ab :folder tmp-path)))
@@ -234,14 +247,13 @@
 (defn [(pytest.mark.parametrize ["name" "code"] [["SIGINT" 130] ["SIGTERM" 143]])]
   test-a-signal-saves-first [ab tmp-path name code]
   (setv process (start-training ab (/ tmp-path "run") "--max-iters" "1000000"))
-  (wait-for (fn [] (.exists (/ tmp-path "run" "last.safetensors"))) process)
-  (time.sleep 0.3)
+  (setv last-file (/ tmp-path "run" "last.safetensors"))
+  (wait-for (fn [] (and (.exists last-file) (get (read-meta last-file) "step"))) process)
   (.send-signal process (getattr signal name))
   (setv [_ said] (.communicate process :timeout 30)
-        [_ meta] (load-checkpoint (/ tmp-path "run" "last.safetensors"))
+        meta     (read-meta last-file)
         command (.strip (get (.splitlines said) -1)))
   (assert (= process.returncode code))
-  (assert (> (get meta "step") 0))
   (assert (in f"saved at step {(get meta "step") :,}" said))
   (assert (= command f"nanogpt-hy train {ab} --out {tmp-path}/run --resume")))
 
@@ -259,6 +271,24 @@
     (go run))
   (assert (= kept (.read-bytes (/ tmp-path "last.safetensors"))))
   (assert (open-model tmp-path)))
+
+(defn test-a-validation-loss-that-is-not-finite [ab tmp-path]
+  (setv run (begin (small ab :folder tmp-path)))
+  (with [_ (torch.no-grad)]
+    (.fill_ (next (.parameters run.model)) inf))
+  (with [_ (pytest.raises WorkError :match "validation loss at step 0 is nan")]
+    (judge run))
+  (assert (not (.exists (/ tmp-path "last.safetensors")))))
+
+(defn test-the-best-weights-stay [ab tmp-path]
+  (setv run (begin (small ab :folder tmp-path)))
+  (judge run)
+  (setv best     (/ tmp-path "best.safetensors")
+        kept     (.read-bytes best)
+        run.best {"val_loss" 0.0  "step" 0})       ; there will be no better one
+  (steps run 1)
+  (judge run)
+  (assert (= kept (.read-bytes best))))
 
 (defn test-patience [ab]
   (setv run (small ab :max-iters 1000 :eval-interval 5 :eval-iters "all" :patience 2
@@ -297,18 +327,34 @@
   (assert (= (at 100) (pytest.approx 1e-3)))
   (assert (= (at 1050) (pytest.approx (/ (+ 1e-3 1e-4) 2))))
   (assert (= (at 2000) (pytest.approx 1e-4)))
-  (assert (= (learning-rate-at (replace train :lr-decay-iters 0) 1999) 1e-3)))
+  (assert (= (learning-rate-at (replace train :lr-decay-iters 0) 1999) 1e-3))
+  (assert (= (learning-rate-at (TrainConfig :max-iters 100) 100) (pytest.approx 1e-4))))
 
-(defn test-decay-pulls-matrices-only [ab]
-  (setv run (small ab)
-        groups (groups-of run.model run.train))
-  (assert (= (lfor  g groups  (get g "weight_decay")) [0.1 0.0]))
-  (assert (all (gfor  p (get groups 0 "params")  (>= p.ndim 2))))
-  (assert (all (gfor  p (get groups 1 "params")  (< p.ndim 2)))))
+(defn test-what-decays [ab]
+  (for [[decay shares] [["matrices" [0.1 0.0]] ["all" [0.1]]]]
+    (setv run (small ab :decay decay))
+    (assert (= shares (lfor  g (groups-of run.model run.train)  (get g "weight_decay"))))))
+
+(defn test-a-step-has-its-rate-and-its-gradient-cut [ab]
+  (setv run (small ab :grad-clip 1e-3))
+  (steps run 1)
+  (setv adamw run.optimizer.adamw)
+  (assert (= (get adamw.param-groups 0 "lr") (learning-rate-at run.train 0)))
+  (assert (< (.item (torch.linalg.vector-norm adamw.gradients)) 1.001e-3)))
+
+(defn test-published-dropout-is-torchs-own [ab]
+  (assert (is None (. (small ab :draws "published" #** DROPPING) workers)))
+  (assert (. (small ab #** DROPPING) workers)))
+
+(defn test-deterministic-algorithms-only-if-asked [ab]
+  (for [wanted [True False]]
+    (with [_ (at-work (small ab :deterministic wanted))]
+      (assert (= wanted (torch.are-deterministic-algorithms-enabled))))
+    (assert (not (torch.are-deterministic-algorithms-enabled)))))
 
 (defn test-every-validation-token-is-judged-once [ab]
   (setv run (small ab)  ids run.corpus.val)
-  (for [block-size [8 16 50 899]]
+  (for [block-size [8 9 16 50 899]]
     (setv targets (torch.cat (lfor  [_ y] (all-of run.corpus ids block-size)  (.flatten y))))
     (assert (torch.equal targets (if (>= block-size 9) ids (cut ids 1 None))))))
 
@@ -318,6 +364,28 @@
     (assert (torch.equal (torch.cat (lfor  [_ y] (whole-batches ids :block-size block-size)
                                            (.flatten y)))
                          (cut ids 1 None)))))
+
+(defn test-one-window-in-every-so-many []
+  (setv firsts (lfor  [x _] (whole-batches (torch.arange 30) :block-size 4 :every 3)
+                      row x
+                      (.item (get row 0))))
+  (assert (= firsts [0 12 24 28])))
+
+(defn test-every-token-counts-alike []
+  "Also those of the last window, which is shorter."
+  (setv model (nn.Embedding 3 3)
+        ids   (torch.randint 3 #(30))
+        [loss _] (mean-loss model (whole-batches ids :block-size 8))
+        logits   (model (cut ids -1)))
+  (assert (= loss (pytest.approx (.item (F.cross-entropy logits (cut ids 1 None)))))))
+
+(defn test-nothing-drops-out-while-judged []
+  (setv model (nn.Sequential (nn.Embedding 3 3) (nn.Dropout 0.5))
+        ids   (torch.randint 3 #(4 5))
+        [loss _] (mean-loss model [[ids ids]])
+        logits   ((get model 0) ids))
+  (assert model.training)
+  (assert (= loss (pytest.approx (.item (cross-entropy logits ids))))))
 
 (defn test-the-mean-loss-and-its-error-are-the-textbooks []
   "By hand, from a model that gives every token another chance."
@@ -336,6 +404,7 @@
   (setv model (nn.Sequential (nn.Embedding 3 3) (nn.Dropout)))
   (.eval (get model 0))
   (defn batches []
+    (assert (not model.training))
     (raise KeyboardInterrupt)
     (yield))
   (with [_ (pytest.raises KeyboardInterrupt)]
@@ -363,12 +432,27 @@
   (assert (= (cut text 1 None) (cut next-text -1)))
   (assert (= (loss-floor run.corpus 16) (floor (ab-chain)))))
 
+(defn test-floors-of-lines-windows-and-draws [ab]
+  (setv corpus (read-corpus ab)
+        chain  (ab-chain))
+  (assert (by-line corpus 9))
+  (assert (not (by-line corpus 8)))
+  (assert (= (loss-floor corpus 9) (floor chain)))
+  (assert (= (loss-floor corpus 9 :drawn True) (window-floor chain 9)))
+  (assert (= (loss-floor corpus 8) (window-floor chain 8))))
+
 (defn test-the-split-falls-between-lines [ab]
-  (setv corpus (read-corpus ab))
+  (setv corpus (read-corpus ab)
+        lines  (.splitlines (.read-text (Path ab))))
   (assert (= (len corpus.train) (* 9 1800)))
   (assert (= (len corpus.val) (* 9 200)))
-  (assert (= corpus.starts {"a" (.get corpus.starts "a")  "b" (.get corpus.starts "b")}))
-  (assert (= (sum (.values corpus.starts)) 1800)))
+  (assert (= corpus.starts (Counter (gfor  line (cut lines 1800)  (get line 0))))))
+
+(defn test-a-part-too-short-for-a-target [ab]
+  (setv corpus (replace (read-corpus ab) :val (torch.zeros 8 :dtype torch.long)))
+  (check-block-size corpus 7)
+  (with [_ (pytest.raises RequestError :match "has 8 tokens.*use --block-size 7")]
+    (check-block-size corpus 8)))
 
 ;;; What it comes to
 
