@@ -12,8 +12,10 @@ from nanogpt_hy.errors import RequestError
 
 
 def strictly(kind, tokens):
-    """The value of an option. Where a whole number belongs, 2.7 is an error and not 3."""
-    if int in (kind, *get_args(kind)) and "." in tokens[0].value:
+    """The value of an option. Where a whole number belongs, 2.7 is an error and not 3; where a file
+    does, nothing is one, and not the folder where the command is given."""
+    kinds, value = (kind, *get_args(kind)), tokens[0].value
+    if (int in kinds and "." in value) or (Path in kinds and not value):
         raise CoercionError(token=tokens[0], target_type=kind)
     return convert(kind, tokens)
 

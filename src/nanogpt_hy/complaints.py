@@ -60,7 +60,7 @@ def complaint(error):
             name, kind = token.keyword or argument.name, kind_name(argument.hint)
             near = nearest(token.value, kind.split(" or "))
             near = f", {near}" if near.startswith("did") else ""
-            return f"{name} is {shown(token.value)}: it has to be {kind}{near}"
+            return f"{name} is {shown(token.value) or 'empty'}: it has to be {kind}{near}"
         case UnusedCliTokensError():
             return misplaced(error)
     return " ".join(str(error).split())

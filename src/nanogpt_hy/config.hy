@@ -10,6 +10,7 @@ line's options are made from these two classes. A preset is a value; a variation
          difflib [get-close-matches]
          numbers [Integral Real]
          operator [ge gt le lt]
+         pathlib [Path]
          sys [float-info]
          typing [Literal]
          nanogpt-hy.errors [RequestError])
@@ -192,7 +193,9 @@ line's options are made from these two classes. A preset is a value; a variation
   (if (hasattr kind "__args__")
     (.join " or " (gfor  k kind.__args__  :if (is-not k (type None))
                          (if (isinstance k str) k (kind-name k))))
-    (.get {int "a whole number"  float "a number"  bool "true or false"  str "a string"} kind)))
+    (.get {int "a whole number"  float "a number"  bool "true or false"  str "a string"
+           Path "the name of a file"}
+          kind)))
 
 (defn check-kind [source name value kind]
   "RequestError if the VALUE that SOURCE has for NAME may not stand in a field of type KIND."
