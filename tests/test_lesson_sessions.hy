@@ -1,6 +1,7 @@
 "A lesson as a learner meets it: questions, progress, files, and the command line."
 
-(import  io
+(import  contextlib [redirect-stdout]
+         io
          re
          pytest
          rich.console [Console]
@@ -101,7 +102,8 @@ An introduction with a [link](there.md) and **words**.
 
 (defn [(pytest.mark.parametrize #("typed" "number") [
         #("0.25" 0.25) #("0,25" 0.25) #(" 1/4 " 0.25) #("25%" 0.25) #("-3" -3) #("1,000" 1000)
-        #("4e2" 400) #("ln 1" 0) #("ln(1)" 0) #("" None) #("a" None) #("1/0" None) #("ln a" None)
+        #("10.6 million" 10.6) #("10.6m" 10.6) #("million" None) #("4e2" 400) #("ln 1" 0)
+        #("ln(1)" 0) #("" None) #("a" None) #("1/0" None) #("ln a" None)
         #("ln 0" None)])]
       test-numbers-as-people-type-them [typed number]
   (assert (= (as-number typed) number)))
@@ -139,7 +141,8 @@ An introduction with a [link](there.md) and **words**.
   (assert (= (sorted (.split (narrow code))) (sorted (.split code)))))     ; only order and breaks
 
 (defn test-markdown-becomes-text []
-  (assert (= (plain "see [a b](c.md), **now**") "see a b, now")))
+  (assert (= (plain "see [a b](c.md), **now**, **or then**") "see a b, now, or then"))
+  (assert (= (plain "(f #** d)  f(**d)\n(** a b)  a ** b") "(f #** d)  f(**d)\n(** a b)  a ** b")))
 
 
 ;;; Asking
@@ -208,6 +211,24 @@ An introduction with a [link](there.md) and **words**.
   (setv session.read (typing "" "q"))
   (with [_ (pytest.raises Leave)]              ; nor by a long part, or what a form prints
     (.print (Console :file (Lines page)) (* "line\n" 25))))
+
+(defn test-a-pause-in-the-midst-of-what-is-printed-shows [small]
+  "Its prompt is no part of that."
+  (setv out     (io.StringIO)
+        page    (Page)
+        page.console (Console :file out :force-terminal True :height 12)
+        shown   []
+        lines   (Lines page))
+  (defn read [prompt]
+    (print prompt :end "")
+    (.append shown (.endswith (.getvalue out) prompt))
+    "")
+  (Session small :page page :read read)
+  (with [_ (redirect-stdout lines)]
+    (print (+ (* "line\n" 25) "begun") :end ""))
+  (assert shown)
+  (assert (all shown))
+  (assert (= lines.begun "begun")))
 
 (defn test-a-pause-is-no-question [small]
   (setv text (went small "b" "0.5" "(+ 1 2)" "q"))
@@ -294,6 +315,7 @@ An introduction with a [link](there.md) and **words**.
 
 (defn [(pytest.mark.parametrize #("arguments" "code" "words") [
         #(["99"] 2 "there is no lesson 99: they are 1 to 16")
+        #(["attention"] 2 "there is no lesson attention: did you mean head?")
         #(["haed"] 2 "did you mean head?")
         #(["--exercise"] 2 "which lesson?")
         #(["8" "--check" "none.hy"] 2 "there is no file none.hy")

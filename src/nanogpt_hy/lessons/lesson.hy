@@ -89,10 +89,14 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   (for [[number path] (enumerate paths 1)]
     (when (in which [(str number) f"{number :02d}" f"s{number :02d}" (lesson-name path)])
       (return (read-lesson path))))
+  (setv titled (lfor  [name path] (zip names paths)
+                      :if (and which (in which (.lower (. (read-lesson path) title))))
+                      name))
   (raise (RequestError
-    (if (.isdecimal which)
-      f"there is no lesson {(cut which 20)}: they are 1 to {(len paths)}"
-      f"there is no lesson {(cut which 40)}: {(nearest which names)}"))))
+    (cond
+      (.isdecimal which) f"there is no lesson {(cut which 20)}: they are 1 to {(len paths)}"
+      titled             f"there is no lesson {which}: did you mean {(.join " or " titled)}?"
+      True               f"there is no lesson {(cut which 40)}: {(nearest which names)}"))))
 
 
 ;;; Reading one
@@ -183,9 +187,10 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 ;;; Judging an answer
 
 (defn as-number [text]
-  "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3 -> float, or None.
+  "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3, 10.6 million (of which the word is left out)
+  -> float, or None.
   ; (as-number \"1/4\") => 0.25"
-  (setv text (.replace (.strip text) " " ""))
+  (setv text (re.sub "(?<=[0-9])(million|m)$" "" (.replace (.strip text) " " "")))
   (when (re.fullmatch r"-?\d{1,3}(,\d{3})+" text)
     (setv text (.replace text "," "")))
   (when (.startswith text "ln")

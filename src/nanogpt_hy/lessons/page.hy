@@ -14,8 +14,9 @@
 (setv WIDTH 80)
 
 (defn plain [text]
-  "Markdown -> text: no stars, no addresses behind links."
-  (re.sub r"\[([^\]]+)\]\([^)]+\)" r"\1" (.replace text "**" "")))
+  "Markdown -> text: no stars around words, no addresses behind links."
+  (re.sub r"\[([^\]]+)\]\([^)]+\)" r"\1"
+          (re.sub r"\*\*(\S[^*\n]*)\*\*" r"\1" text)))
 
 (defn split-comment [line]
   "A line of code -> #(code comment), where a comment stands behind code after two blanks or more."

@@ -100,7 +100,9 @@ was done."
   (defn type-in [self prompt]
     "A line that the learner types. End of input and Ctrl-C mean that they want to leave."
     (try
-      (setv typed (.strip (self.read prompt)))
+      ;; Also in the midst of what a form prints, whose lines go to the page one by one.
+      (with [_ (redirect-stdout self.page.console.file)]
+        (setv typed (.strip (self.read prompt))))
       (except [[EOFError KeyboardInterrupt]]
         (raise (Leave) :from None)))
     (unless (.isatty sys.stdin)
