@@ -195,10 +195,15 @@ exercise is passed by its solution and by nothing that is wrong."
   ["head" "(/ (@ q (.transpose k -2 -1)) D)" "should be 1: divide"]
   ["head" "(/ (@ q (.transpose k -2 -1)) 8)" "should be 1: divide"]
   ["head" "(/ (@ k (.transpose q -2 -1)) (sqrt D))" "instead of"]
+  ["head" "(@ q k)" "the last two axes"]
+  ["head" "(@ q k.T)" "the last two axes"]
+  ["head" "(* (@ q (.transpose k -2 -1)) (sqrt D))" "multiplied by the root"]
+  ["head" "(F.softmax (/ (@ q (.transpose k -2 -1)) (sqrt D)) :dim -1)" "softmax comes twice"]
   ["heads" "(.reshape x B n-head T (// C n-head))" "one by one"]
   ["heads" "(.permute (.view x B T (// C n-head) n-head) 0 3 1 2)" "one by one"]
-  ["heads" "(.view x B T n-head (// C n-head))" "."]
+  ["heads" "(.view x B T n-head (// C n-head))" r"split-up .* has the shape \(2, 5, 2, 3\)"]
   ["feed-forward" "(self.narrow (self.widen x))" "it is linear"]
+  ["feed-forward" "(self.drop (self.narrow (F.relu (self.widen x))))" "dropped twice"]
   ["feed-forward" "(F.relu (self.narrow (self.widen x)))" "bend stands between"]
   ["feed-forward" "(+ x (self.narrow (F.relu (self.widen x))))" "nothing is added"]
   ["feed-forward" "(self.narrow (F.relu (self.widen (- x (.mean x :dim 1 :keepdim True)))))"
@@ -206,10 +211,14 @@ exercise is passed by its solution and by nothing that is wrong."
   ["block" "(PreNorm n-embd (MultiHeadAttention n-embd n-head :dropout dropout))" "let x through"]
   ["block" "(Residual (MultiHeadAttention n-embd n-head :dropout dropout))" "give it x normed"]
   ["block" "(Residual (PreNorm n-embd (MultiHeadAttention n-embd n-head)))" "three places"]
+  ["block" (+ "(Residual (PreNorm n-embd (nn.Sequential (MultiHeadAttention n-embd n-head :dropout "
+              "dropout) (nn.Dropout dropout))))")
+           "at 4 places instead of three"]
   ["block" "(Residual (PreNorm n-embd (FeedForward n-embd :dropout dropout)))" "all of its past"]
   ["block" "(PreNorm n-embd (Residual (MultiHeadAttention n-embd n-head)))" "let x through"]
   ["gpt" "(Block c.n-embd c.n-head :dropout c.dropout)" "weights, and this shape"]
   ["gpt" "(stack c.n-layer (fn [] (Block c.n-embd c.n-head)))" "dropout does nothing"]
+  ["gpt" "(stack c.n-layer (fn [] (Block c.n-embd c.n-head :dropout 0.2)))" "called twice"]
   ["gpt" "(nn.Sequential #* (* [(Block c.n-embd c.n-head :dropout c.dropout)] c.n-layer))"
          "weights, and this shape"]
   ["paper" "(attend (self.query memory) (self.key x) (self.value x))" "has the shape"]
@@ -224,11 +233,15 @@ exercise is passed by its solution and by nothing that is wrong."
   ["tuning" "[model.embed model.bodi]" "AttributeError"]
   ["ladder" "(MultiHeadAttention c.n-embd c.n-head)" "of the gradient|let x through"]
   ["ladder" "(Residual (FeedForward c.n-embd))" "all of its past"]
+  ["ladder" "(Residual (MultiHeadAttention c.n-embd 1))" "has 1 heads, and c.n-head is 2"]
+  ["ladder" "(Residual (fn [x] ((MultiHeadAttention c.n-embd c.n-head) x)))" "called twice"]
   ["ladder" "(Residual (Residual (MultiHeadAttention c.n-embd c.n-head)))" "let x through"]
-  ["handmade" "[0.01 (* 0.99 stay) (* 0.99 (- 1 stay))]" "of what follows an a"]
+  ["handmade" "[0.01 (* 0.99 stay) (* 0.99 (- 1 stay))]" "looks like probabilities"]
+  ["handmade" "[0 stay (- 1 stay)]" "looks like probabilities"]
   ["handmade" "[NEVER (log stay) (log (- 1 stay))]" "a line ends some time"]
   ["handmade" "[(log 0.01) (log 0.5) (log 0.5)]" "with stay 0.25"]
-  ["handmade" "[(log 0.01) (log (- 1 stay)) (log stay)]" "with stay 0.25"]])
+  ["handmade" "[(log 0.01) (log (- 1 stay)) (log stay)]"
+              "with stay 0.25.* 0.25 should .* 0.75 is"]])
 
 (defn [(pytest.mark.parametrize #("name" "answer" "words")
          (lfor  [i [name answer words]] (enumerate WRONG)
@@ -268,12 +281,28 @@ exercise is passed by its solution and by nothing that is wrong."
           "ids[ is Python: in Hy it is (get ids ...) or (cut ids ...)")
         #("head" "(q @ k.transpose(-2, -1) / sqrt(D))"
           "name '@' is not defined; k.transpose( is Python: in Hy it is (.transpose k ...)")
-        #("bigram" "(- (mean given))" "name 'mean' is not defined")
+        #("bigram" "(- (mean given))" "of a tensor x it is a method: (.mean x ...), with a dot")
         #("bigram" "- (.mean given)" "in Hy the operator comes first: (- a b)")
         #("batches" "[(get ids places), (get ids places)]" "in Hy blanks divide, not commas")
         #("tokens" "((sorted (set text)))" "there may be a parenthesis too many")
         #("tokens" "(sorted (set TEXT))" "in words TEXT stands for the parameter text")
         #("tokens" "(sorted (set text) :reverse true)" "in Hy it is True, as in Python")
+        #("heads" "(.transpose (.view x #(B T H D)) 1 2)"
+          "in words H is the length of an axis, and no name in the code")
+        #("heads" "(-> x (.view B T n-head (// C n-head)) (.transpose 1 2))"
+          "-> is a macro: write (require hyrule [->]) above")
+        #("head" "(/ (@ q (transpose k -2 -1)) (sqrt D))"
+          "of a tensor x it is a method: (.transpose x ...), with a dot")
+        #("feed-forward" "(narrow (F.relu (widen x)))" "a part of the layer is self.narrow")
+        #("paper" "(attend (query x) (self.key memory) (self.value memory))"
+          "a part of the layer is self.query")
+        #("gpt" "(stack c.n-layer (Block c.n-embd c.n-head))"
+          "where a function is wanted that makes layers, write (fn [] (Block ...))")
+        #("tuning" "[embed body]" "a part of the model is model.embed")
+        #("tuning" "[model.embed, model.body]" "in Hy blanks divide, not commas")
+        #("tuning" "(model.embed model.body)" "(f x) calls f, and a list is [a b]")
+        #("ladder" "(+ x (MultiHeadAttention c.n-embd c.n-head))"
+          "a layer is made first, and called with x later")
         #("embed" "(self.token(ids) + self.position(places))"
           "self.token( is Python: in Hy it is (.token self ...)")])]
       test-slips-in-the-hole [name answer words tmp-path]

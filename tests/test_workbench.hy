@@ -32,6 +32,7 @@
    "(show Head.forward :python True)"
    "(if 1)"
    "nothing"
+   "1 + 2"
    "(shapes (@ (torch.ones 2 3) (torch.ones 2 3)))"
    "(+ 1 40)"
    "(exit)"
@@ -100,6 +101,7 @@
   (assert (in "\nthere is no 'Haed' to show; did you mean Head?\n" err))
   (assert (in "def forward(self, x):" out))
   (assert (in "NameError: name 'nothing' is not defined" err))
+  (assert (in "is not defined\nin Hy the operator comes first: (+ a b)\n" err))
   (assert (in " !! RuntimeError: " out))
   (assert (in "\n41\n" out))
   (assert (not-in "not reached" out))

@@ -16,10 +16,11 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          hy.compiler [hy-compile]
          hy.errors [HyLanguageError]
          nanogpt-hy.errors [RequestError UserError WorkError]
-         nanogpt-hy.forms [OPERATORS]
          nanogpt-hy.lab.data.texts [read-text]
          nanogpt-hy.lab.files [write-atomic]
-         nanogpt-hy.lessons.lesson [Exercise Solution Text])
+         nanogpt-hy.lab.lisp.hints [hint-for python-in]
+         nanogpt-hy.lessons.lesson [Exercise Solution Text]
+         nanogpt-hy.lessons.page [plain])
 
 (setv PATIENCE 20)      ; seconds that a check may take; all of ours take less than two
 
@@ -51,7 +52,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
 (defn exercise-text [lesson path]
   "LESSON's exercise as a Hy file: what to do, in comments, and the code with its hole."
   (setv told (lfor  part (get lesson.sections "Change")  :if (isinstance part Text)
-                    (.replace part.text "**" ""))
+                    (plain part.text))
         lines [f"Lesson {lesson.number}, {lesson.title}: an exercise." ""
                #* (.splitlines (.join "\n\n" told)) ""
                "When the hole is filled:"
@@ -87,34 +88,6 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   (setv [line #* _] [#* (.splitlines (str error)) ""]
         line (re.sub r"\bhyx_\w+" (fn [name] (hy.unmangle (get name 0))) line))
   (.rstrip f"{(. (type error) __name__)}: {line}" ": "))
-
-(defn python-in [text]
-  "What to say of the first call or index in TEXT that is written as in Python; None if there is
-  none."
-  (setv bare  (re.sub r"\"(?:\\.|[^\"\\])*\"|;.*" "" text)
-        found (re.search r"(?:([\w\]).]+)\.)?([A-Za-z_]\w*)([(\[])" bare))
-  (when found
-    (setv [of name bracket] (.groups found)
-          whole (if of f"{of}.{name}" name))
-    (+ f"{whole}{bracket} is Python: in Hy it is "
-       (cond
-         (= bracket "[") f"(get {whole} ...) or (cut {whole} ...)"
-         of              f"(.{name} {of} ...)"
-         True            f"({name} ...)"))))
-
-(defn hint-for [error text]
-  "What often leads to such an ERROR in TEXT, if anything."
-  (setv name (when (isinstance error NameError) (hy.unmangle (or error.name ""))))
-  (cond
-    (and (isinstance error TypeError) (in "not callable" (str error)))
-      (or (python-in text) "(f x) calls f: there may be a parenthesis too many")
-    (is name None) None
-    (in name [#* OPERATORS "=="])
-      (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
-    (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
-    (in name ["true" "false" "none"]) f"in Hy it is {(.capitalize name)}, as in Python"
-    (.isupper name)     f"in words {name} stands for the parameter {(.lower name)}"
-    True                (python-in text)))
 
 (defn not-readable [path text error]
   "What to say when TEXT, from the file at PATH, is no Hy: where, and what is missing."
@@ -179,7 +152,9 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   (setv piece (. (the-exercise lesson) piece)
         check (get EXERCISE-CHECKS piece)
         text  (read-text path))
-  (with [_ (patience)  _ (the-learners-code path text piece)]
+  (with [_ (patience)
+         _ (the-learners-code path text piece)
+         _ (warnings.catch-warnings :action "ignore")]    ; torch's, of shapes that are wrong anyway
     (setv form (.get (vars (load path text)) (hy.mangle piece)))
     (when (is form None)
       (raise (WorkError "the file defines nothing of that name")))

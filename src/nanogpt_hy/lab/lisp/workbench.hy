@@ -9,6 +9,7 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
          types [ModuleType]
          hy.repl [REPL]
          nanogpt-hy.errors [UserError]
+         nanogpt-hy.lab.lisp.hints [hint-for]
          nanogpt-hy.lab.lisp.showing [show-piece]
          nanogpt-hy.tracing [describe in-short])
 
@@ -99,7 +100,8 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
 ;;; The REPL
 
 (defclass Workbench [REPL]
-  "Hy's REPL with everything at hand. An error meant for the user is one line here too."
+  "Hy's REPL with everything at hand. An error meant for the user is one line here too; behind one
+  that is often made, a line says how Hy has it."
 
   (defn __init__ [self]
     (.__init__ (super) :locals {#** (names-at-hand)  "__name__" "__console__"})
@@ -119,9 +121,12 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
 
   (defn showtraceback [self]
     (setv error (get (sys.exc-info) 1))
-    (if (isinstance error UserError)
-        (.write self f"{error}\n")
-        (.showtraceback (super)))))
+    (when (isinstance error UserError)
+      (return (.write self f"{error}\n")))
+    (.showtraceback (super))
+    (setv hint (hint-for error ""))
+    (when hint
+      (.write self f"{hint}\n"))))
 
 (defn repl []
   "Run the REPL until the user leaves it: 0."

@@ -102,6 +102,10 @@
         weights (weigh q k))
   (must-be-shaped weights [2 5 200] "for 5 queries and 200 keys, what comes out")
   (rows-are-shares weights)
+  (must (not (same weights (F.softmax (F.softmax (scaled-scores q k size) :dim -1) :dim -1)))
+        "softmax comes twice: here only the scores are wanted")
+  (must (not (same weights (F.softmax (* size (scaled-scores q k size)) :dim -1)))
+        "the dot products are multiplied by the root of the head size: divide by it")
   (setv spread (.item (.mean (.var (.log weights) :dim -1))))      ; a logit less a constant
   (must (< 0.8 spread 1.25)
         (+ f"for queries and keys of variance 1 the scores' variance is {spread :.2f} and should "

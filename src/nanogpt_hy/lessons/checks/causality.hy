@@ -13,6 +13,9 @@
 (defn future-is-unseen [model x another]
   "No output changes when what comes after it is ANOTHER; bit by bit."
   (setv y (model x))
+  (must (torch.equal (model x) y)
+        (+ "called twice with the same x it gives two different outputs: does something drop out "
+           "that should not, or is a layer made anew at each call?"))
   (for [t (range (- (get x.shape 1) 1))]
     (setv changed (torch.cat [(until x t) (ncut another : (: (+ t 1) None))] :dim 1))
     (must (torch.equal (until (model changed) t) (until y t))

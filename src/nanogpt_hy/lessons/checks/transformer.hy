@@ -73,11 +73,12 @@
     (nn.init.zeros_ p))
   (must (torch.equal (block x) x)
         "with all weights 0 a block should let x through: both its layers add to x")
-  (setv parts (lfor  layer (.modules (make n-embd n-head :dropout 0.3))
+  (setv parts (lfor  layer (.modules (make n-embd 1 :dropout 0.3))
                      :if (isinstance layer nn.Dropout)
                      layer.p))
-  (must (>= (len parts) 3)
-        "dropout stands at three places: on the shares, after projection, after feed-forward")
+  (must (= (len parts) 3)
+        (+ f"dropout stands at {(len parts)} places instead of three: on the shares, after "
+           "projection, after feed-forward"))
   (must (= (set parts) #{0.3}) "the block's dropout does not reach all three places"))
 
 (defn [repeatable] check-stack [stack]
@@ -116,7 +117,9 @@
   (setv y (model (torch.zeros 1 6 :dtype torch.long)))
   (must (not (same (ncut y 0 1) (ncut y 0 5)))
         "the same tokens give the same logits at every place: positions are lost")
-  (must (= count right) f"it has {count} weights, and this shape should have {right}")
+  (must (= count right)
+        (+ f"it has {count} weights, and this shape should have {right}: are there n-layer blocks, "
+           "each with weights of its own?"))
   (uses-dropout make (replace c :dropout 0.3)))
 
 (defn [repeatable] check-normal-init [init]

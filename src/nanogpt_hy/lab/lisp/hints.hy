@@ -1,0 +1,63 @@
+"What to say to a Python programmer whose Hy went wrong: what often leads to such an error."
+
+(import  re
+         nanogpt-hy.forms [OPERATORS])
+
+(setv PARTS-OF-A-MODEL ["embed" "body" "lm-head"])
+
+(defn code-of [text]
+  "Hy -> Hy: the same without strings and comments."
+  (re.sub r"\"(?:\\.|[^\"\\])*\"|;.*" "" text))
+
+(defn python-in [text]
+  "What to say of the first call or index in TEXT that is written as in Python; None if there is
+  none."
+  (setv found (re.search r"(?:([\w\]).]+)\.)?([A-Za-z_]\w*)([(\[])" (code-of text)))
+  (when found
+    (setv [of name bracket] (.groups found)
+          whole (if of f"{of}.{name}" name))
+    (+ f"{whole}{bracket} is Python: in Hy it is "
+       (cond
+         (= bracket "[") f"(get {whole} ...) or (cut {whole} ...)"
+         of              f"(.{name} {of} ...)"
+         True            f"({name} ...)"))))
+
+(defn hint-for-name [name text]
+  "What to say of a NAME in TEXT that nothing has; None if there is nothing to say."
+  (cond
+    (in name [#* OPERATORS "=="])
+      (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
+    (= name "->")       "-> is a macro: write (require hyrule [->]) above"
+    (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
+    (in name ["true" "false" "none"]) f"in Hy it is {(.capitalize name)}, as in Python"
+    (.isupper name)
+      (if (re.search (+ r"(?<![\w-])" (re.escape (.lower name)) r"(?![\w-])")
+                     (code-of text))
+        f"in words {name} stands for the parameter {(.lower name)}"
+        f"in words {name} is the length of an axis, and no name in the code")
+    (re.search (+ r"(?m)^\s*\[?" (re.escape name) r"\s+\(") text)
+      f"a part of the layer is self.{name}"
+    (in name PARTS-OF-A-MODEL) f"a part of the model is model.{name}"
+    (= name "x")        "nothing comes in here yet: a layer is made first, and called with x later"
+    True                (or (python-in text) (method-named name))))
+
+(defn method-named [name]
+  "What to say of a NAME that is a tensor's method; None if it is none."
+  (import torch)
+  (when (hasattr torch.Tensor (hy.mangle name))
+    f"of a tensor x it is a method: (.{name} x ...), with a dot"))
+
+(defn hint-for [error text]
+  "What often leads to such an ERROR in TEXT, if anything."
+  (setv words (str error))
+  (cond
+    (isinstance error NameError)
+      (hint-for-name (hy.unmangle (or error.name "")) text)
+    (in "not callable" words)
+      (or (python-in text) "(f x) calls f: there may be a parenthesis too many")
+    (in "forward() missing" words)
+      (+ "a layer is called without its x: where a function is wanted that makes layers, write "
+         "(fn [] (Block ...))")
+    (in "XcommaX'" words) "in Hy blanks divide, not commas"
+    (in "has no attribute 'shape'" words)
+      "a layer was given what is no tensor: (f x) calls f, and a list is [a b]"))
