@@ -258,8 +258,8 @@ and compared with torch's fused kernel, and with what the model's head gave."
   (show-scores work console)
   (show-weights work console)
   (show-mix work console)
-  (.print console (Text (+ "Torch's fused kernel and the model's own head give the same mix; the "
-                           f"largest difference is {apart :.1g}.")
+  (.print console (Text (+ "Torch's own attention, all steps in one, and the model's head give the "
+                           f"same mix; the largest difference is {apart :.1g}.")
                         :style "bold")))
 
 (defn largest-difference [mix #* others]

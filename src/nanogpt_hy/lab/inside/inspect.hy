@@ -144,7 +144,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
     (raise (RequestError "--baby trains a model of its own: leave out --ckpt, or --baby")))
   (setv [trained losses] (baby-gpt :steps 300))
   (print (+ f"trained for {(len losses)} steps: the loss went from {(get losses 0) :.4f} to "
-            f"{(get losses -1) :.4f}, and cannot go below {FLOOR :.4f}")
+            f"{(get losses -1) :.4f}\n(on its twelve windows it cannot go below {FLOOR :.4f})")
          :file sys.stderr)
   trained)
 
