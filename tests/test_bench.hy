@@ -6,8 +6,10 @@
          pathlib [Path]
          subprocess
          sys
+         types [SimpleNamespace]
          pytest
-         torch)
+         torch
+         subjects [small])
 
 (setv SCRIPTS (str (/ (. (Path __file__) (resolve) parent parent) "scripts")))
 (sys.path.insert 0 SCRIPTS)
@@ -16,13 +18,15 @@
          benchmark.checkout [Checkout]
          benchmark.levers [of-sampling of-training TRAINING]
          benchmark.main [main]
-         benchmark.report [digits results-of shown-ratio shown-time]
-         benchmark.sides [as-transformers model-of]
+         benchmark.report [digits remarks results-of shown shown-ratio shown-time]
+         benchmark.sides [as-transformers model-of our-texts]
          benchmark.timing [in-turn pieces-for ratio Side]
          benchmark.workloads [evaluation many-texts one-text past-the-context shape training
                               training-on-gpu Workload WORKLOADS]
          nanogpt-hy.backprop :as backprop
+         nanogpt-hy.config [GPTConfig]
          nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.training.workers :as workers)
 
 (setv TINY (shape 1 2 8 4 :batch-size 2))
@@ -217,3 +221,24 @@
   (setv text (. (capsys.readouterr) out))
   (for [name WORKLOADS]
     (assert (in f"\n  {name} " text))))
+
+(defn test-a-rate-is-units-a-second []
+  (assert (= (shown {"median" 0.5} {"rate" "MB/s"}) "2 MB/s"))
+  (assert (= (shown {"median" 0.5} {"rate" ""}) "500 ms"))
+  (assert (= (shown None {"rate" ""}) "-")))
+
+(defn test-several-texts-at-once-are-told-per-text [root]
+  (setv [model _] (small "fast" :block-size 8)
+        side (our-texts (SimpleNamespace :corpus (read-corpus (/ root "data" "ab.txt"))) model
+                        (GPTConfig :block-size 8 :n-embd 8 :n-head 2) 3 5))
+  (assert (= side.amount 5)))
+
+(defn test-what-the-table-has-no-column-for []
+  (defn row [title ours * [share None]]
+    {"title" title  "peer" None
+     "ours" {"name" ours  "first_run_seconds" 12.34  "flops_utilization" share}})
+  (assert (= (remarks [(row "a: a step" "ours")  (row "a: a step" "ours, compiled")
+                          (row "run-cpu" "ours, compiled, warm")
+                          (row "b: a step" "ours" :share 0.4)])
+             ["a: a step: ours, compiled took 12.3 s for its first step, compiling included"
+              "b: a step: ours uses 40.0% of what the GPU is capable of"])))

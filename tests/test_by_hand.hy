@@ -6,6 +6,8 @@
          pytest
          rich.console [Console]
          torch
+         chains [refused]
+         subjects [small small-run]
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [attend causal Heads]
          nanogpt-hy.errors [RequestError]
@@ -13,7 +15,8 @@
          nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.attention [attention noted]
          nanogpt-hy.lab.inside.by-hand [attention-by-hand cell channel-label head-by-hand
-                                        number-text product-text]
+                                        largest-difference number-text product-text]
+         nanogpt-hy.lab.inside.inspect [inspect]
          nanogpt-hy.lab.inside.subject [Subject]
          nanogpt-hy.ladder [build-model STAGES])
 
@@ -203,3 +206,27 @@
 (defn test-what-the-model-cannot-see-is-left-out []
   (setv work (head-by-hand (stage "gpt" :block-size 4) "bbbbbbbbbaab\n"))
   (assert (= work.tokens #("a" "a" "b" "↵"))))
+
+(defn test-the-largest-difference []
+  (assert (= 3 (largest-difference (torch.zeros 1 2) (torch.tensor [[1.0 2.0]])
+                                   (torch.tensor [[0.0 -3.0]])))))
+
+(defn test-the-mix-that-is-worked-out-comes-to-its-sum []
+  (setv out  (StringIO)
+        work (attention-by-hand (small "gpt") "ab\n"
+                                :console (Console :file out :width 80 :color-system None))
+        line (.join " " (.split (get (re.search r"(?s)channel \d+: (.*?) = " (.getvalue out)) 1)))
+        sum  0)
+  (for [[a b] (re.findall r"\(?(-?[\d.]+)\)? x \(?(-?[\d.]+)\)?" line)]
+    (setv sum (+ sum (* (float a) (float b)))))
+  (setv last (get work.mix -1))
+  (assert (= sum (pytest.approx (float (get last (.argmax (.abs last)))) :abs 0.05))))
+
+(defn test-there-is-no-minus-zero []
+  (assert (= (number-text -0.004) "0.00")))
+
+(defn test-by-hand-writes-no-file [tmp-path]
+  (setv trained (small-run tmp-path))
+  (for [[kind value] [["png" (/ tmp-path "x.png")] ["html" (/ tmp-path "x.html")] ["as_json" True]]]
+    (with [_ (refused "--by-hand")]
+      (inspect "attention" :ckpt trained.path.parent :by-hand True #** {kind value}))))

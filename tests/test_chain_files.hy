@@ -11,6 +11,7 @@
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.data.chain-files [chain-beside line-length read-chain text-loss write-chain
                                           write-data]
+         nanogpt-hy.lab.data.chain-files :as chain-files
          nanogpt-hy.lab.data.markov [ab-chain Chain draw-lines floor])
 
 (setv DATA (/ (. (Path __file__) parent parent) "data"))
@@ -150,3 +151,14 @@
   (assert (= (text-loss chain "aab\nbbb\n") (pytest.approx (/ (* 4 (log 2)) 8))))
   (setv [measured expected] [(text-loss chain (draw-lines chain 50,000 :seed 1)) (floor chain)])
   (assert (= measured (pytest.approx expected :rel 0.01))))
+
+(defn test-a-text-is-never-beside-the-chain-of-another [tmp-path monkeypatch]
+  "Also when it ends between the text and its chain."
+  (setv path (/ tmp-path "x.txt"))
+  (write-data path (ab-chain :stay 0.3) 20 :seed 1)
+  (defn ended [#* _]
+    (raise (KeyboardInterrupt)))
+  (monkeypatch.setattr chain-files "write_atomic" ended)
+  (with [_ (pytest.raises KeyboardInterrupt)]
+    (write-data path (ab-chain :stay 0.7) 20 :seed 2 :overwrite True))
+  (assert (is (chain-beside path [(.read-text path)]) None)))

@@ -6,7 +6,7 @@
          pytest
          torch
          nanogpt-hy.config [PRESETS]
-         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.data.markov [ab-chain floor]
@@ -121,7 +121,7 @@
   trained)
 
 (defn test-a-result-has-numbers-that-a-float-can-hold []
-  (setv row {"key" "k"  "parameters" 9  "loss" 0.5  "seconds" 1})
+  (setv row {"key" "k"  "stage" "head"  "seed" 1  "parameters" 9  "loss" 0.5  "seconds" 1})
   (assert (climb.is-result row))
   (for [loss [(** 10 400) (float "nan") (float "inf") "0.5" None True]]
     (assert (not (climb.is-result (| row {"loss" loss}))))))
@@ -178,7 +178,7 @@
 
 (defn test-results-that-cannot-be-kept [ab tmp-path]
   (.write-text (/ tmp-path "taken") "")
-  (with [_ (pytest.raises WorkError :match "cannot make the folder taken")]
+  (with [_ (pytest.raises RequestError :match "taken cannot be a folder")]
     (run-ladder ab :out "taken")))
 
 ;;; What is compared
@@ -264,3 +264,32 @@
   (for [wrong [["ladder"] ["ladder" "ab.txt" "--diff" "head" "gpt"] ["ladder" "--diff" "head"]]]
     (setv done (cli #* wrong))
     (assert (= [done.returncode done.stdout (.count done.stderr "\n")] [2 "" 1]) done.stderr)))
+
+(defn test-an-estimate-is-for-all-steps-of-all-runs [ab monkeypatch]
+  (defn a-second-each [run count #** how]
+    (setv run.seconds (+ run.seconds count)))
+  (monkeypatch.setattr climb "steps" a-second-each)
+  (setv [corpus all] (quick-rungs ab "bigram" "head" :seeds 2)
+        count        (. (get all 0) train max-iters))
+  (assert (= (climb.estimate all corpus) (pytest.approx (* 4 count))))
+  (assert (= (climb.estimate (cut all 1) corpus) (pytest.approx count))))
+
+(defn test-a-comparison-says-of-what [ab]
+  (setv [corpus all] (quick-rungs ab "bigram" "head" :seeds 2)
+        found (comparison corpus all [{"stage" "bigram"  "seed" 1  "parameters" 9  "loss" 1.0
+                                       "seconds" 1}]))
+  (assert (= (get found "train_tokens") (len corpus.train)))
+  (assert (= (get found "val_tokens") (len corpus.val)))
+  (assert (= (get found "steps") (. (get all 0) train max-iters))))
+
+(defn test-lines-that-stand-far-from-all-dots-are-left-out []
+  (setv found {"stages" [{"losses" [1.0 2.0]}]  "floors" []  "chain" None
+               "counting" [{"order" 0  "loss" 2.3}  {"order" 1  "loss" 2.1}
+                           {"order" 2  "loss" 0.1}]})
+  (assert (= (measured-by found) [[0.1 "counts, order 2"] [2.1 "counts, order 1"]])))
+
+(defn test-a-result-says-of-what-it-is-one []
+  (setv row {"key" "k"  "stage" "head"  "seed" 1  "parameters" 9  "loss" 0.5  "seconds" 1})
+  (assert (climb.is-result row))
+  (for [key ["stage" "seed"]]
+    (assert (not (climb.is-result (dfor  [k v] (.items row)  :if (!= k key)  k v))))))

@@ -5,7 +5,7 @@
          torch
          nanogpt-hy.config [configs preset]
          nanogpt-hy.lab.training :as training
-         nanogpt-hy.lab.training.compiling [choose-compile compile-lazily Compiled seconds]
+         nanogpt-hy.lab.training.compiling [A-LAYER choose-compile compile-lazily Compiled seconds]
          nanogpt-hy.lab.training.device [with-threads]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps])
@@ -104,3 +104,18 @@
   (assert (= losses (pytest.approx (trained "off") :rel 1e-5)))
   (assert (= 0 (len (get counters "graph_break"))))
   (assert (= 1 (get counters "stats" "unique_graphs"))))
+
+(defn test-more-batches-take-longer []
+  (setv once (seconds CPU #* (sizes)))
+  (assert (= (* 3 once) (pytest.approx (seconds CPU #* (sizes :gradient-accumulation-steps 3)))))
+  (assert (= (* 2 once) (pytest.approx (seconds CPU #* (sizes :max-iters 4000))))))
+
+(defn test-small-layers-keep-a-gpu-waiting []
+  (assert (= (seconds GPU #* (sizes :n-embd 4 :n-layer 3 :max-iters 1000))
+             (pytest.approx (* 3 1000 A-LAYER)))))
+
+(defn test-64-channels-are-narrow [monkeypatch]
+  (monkeypatch.setattr "shutil.which" (fn [name] "/bin/cc"))
+  (for [[channels expected] [[64 True] [68 False]]]
+    (assert (= expected (get (choose-compile CPU #* (sizes :max-iters 1,000,000 :n-embd channels))
+                             0)))))

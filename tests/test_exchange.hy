@@ -22,6 +22,7 @@ and nothing in them runs."
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.exchange.exchange [export-checkpoint import-checkpoint]
+         nanogpt-hy.lab.exchange.huggingface [huggingface-config]
          nanogpt-hy.lab.exchange.nanogpt [plain-pickle read-words]
          nanogpt-hy.ladder [build-model])
 
@@ -451,6 +452,11 @@ and nothing in them runs."
   (assert (= (import-checkpoint "out-poems/ckpt.pt") (Path "runs/out-poems-2/best.safetensors")))
   (assert (= (import-checkpoint "out-poems" "mine.safetensors") (Path "mine.safetensors"))))
 
+(defn test-a-dot-in-a-models-name-stays [tmp-path run monkeypatch]
+  (.chdir monkeypatch tmp-path)
+  (export-checkpoint run "huggingface" (/ tmp-path "gpt2-1.5b"))
+  (assert (= (str (import-checkpoint "gpt2-1.5b")) "runs/gpt2-1.5b/best.safetensors")))
+
 (defn test-nothing-is-overwritten [tmp-path run]
   (setv path (nanogpt-in run (/ tmp-path "out")))
   (assert (in "is there already" (refusal export-checkpoint run "nanogpt" (/ tmp-path "out"))))
@@ -616,3 +622,7 @@ and nothing in them runs."
     (assert (= (get meta "step") 0))
     (shutil.rmtree (/ tmp-path "out"))
     (shutil.rmtree (/ tmp-path "back"))))
+
+(defn test-a-config-says-where-a-text-ends []
+  (setv config (huggingface-config (GPTConfig :vocab-size 9) 7))
+  (assert (= [(get config "bos_token_id") (get config "eos_token_id")] [7 7])))

@@ -5,13 +5,15 @@
          pytest
          rich.cells [cell-len]
          rich.console [Console]
-         subjects [all-kinds]
+         subjects [all-kinds small]
          nanogpt-hy.lab.inside.inspect [show-data]
+         nanogpt-hy.lab.inside.machine [machine]
          nanogpt-hy.lab.lisp.workbench [show]
          nanogpt-hy.lab.pictures.canvas [plain]
          nanogpt-hy.lab.pictures.figures [figure-of]
          nanogpt-hy.lab.pictures.plots [save-figure]
-         nanogpt-hy.lab.pictures.terminal [bar fit legend panel scatter shade thinned])
+         nanogpt-hy.lab.pictures.tables [expectation matrix-lines]
+         nanogpt-hy.lab.pictures.terminal [bar fit legend nearest panel scatter shade thinned])
 
 (defn [(pytest.fixture :scope "module")] kinds [tmp-path-factory]
   (all-kinds (.mktemp tmp-path-factory "kinds")))
@@ -20,6 +22,10 @@
   (setv out (StringIO))
   (show-data data (Console :file out :width width :highlight False))
   (.getvalue out))
+
+(defn shown [data]
+  "The lines that show DATA in a terminal."
+  (.splitlines (printed data 80)))
 
 (defn [(pytest.mark.parametrize "width" [80 120])]
       test-nothing-is-wider-than-the-terminal [kinds width]
@@ -130,3 +136,84 @@
 (defn test-show-draws-data [kinds capsys]
   (show (get kinds 5))
   (assert (in "entropy rate" (. (capsys.readouterr) out))))
+
+(defn test-what-comes-next-in-a-cell []
+  (assert (= (expectation ["a" "b" "c"] [0.249 0.75 0.001] 40 :to [0 1 2]) "b 75.0>2  a 24.9>1"))
+  (assert (= (expectation ["a" "b"] [0.25 0.75] 8) "b 75.0")))
+
+(defn test-two-tables-side-by-side []
+  (assert (= (matrix-lines {"transitions" {"from" ["a" "b"]  "true" [[0.1 0.9] None]
+                                           "model" [[0.3 0.7] [0.5 0.5]]}} 60 "true")
+             ["     true, %          model, %"
+              "        a    b           a    b"
+              "   a 10.0 90.0      a 30.0 70.0"
+              "   b                b 50.0 50.0"])))
+
+(defn test-the-nearest-come-first []
+  (setv group {"labels" (list "abcd")
+               "cosines" [[1 0.1 -0.5 0.9] [0.1 1 0 0] [0 0 1 0] [0 0 0 1]]})
+  (assert (= (nearest group 0 2) "d +0.90   b +0.10")))
+
+(defn test-curves-as-a-table []
+  (setv lines (shown {"kind" "loss"  "question" "?"  "steps" [0 10]  "train" [3.0 1.0]
+                      "val" [4.0 2.0]  "yardsticks" {"floor" 1.0}}))
+  (assert (= (cut (get lines 3) 30) "       0    3.0000      4.0000"))
+  (assert (= (cut (get lines 4) 30) "      10    1.0000      2.0000"))
+  (assert (in "floor           1.0000  |" lines)))
+
+(defn test-the-likeliest-stands-first []
+  (setv lines (shown {"kind" "next"  "question" "?"  "left_out" 3  "tokens" ["a" "b"]
+                      "before" [0.25 0.75]  "after" [0.25 0.75]  "entropy" 0.5}))
+  (assert (in "The first 3 tokens of the prompt" (get lines 1)))
+  (assert (= (lfor  line (cut lines 3 5)  (cut line 10)) ["b   75.0 %" "a   25.0 %"])))
+
+(defn test-a-table-of-states-begins-with-the-most-frequent []
+  (setv lines (shown {"kind" "chain"  "question" "?"  "alphabet" ["a" "b"]  "entropy_rate" 0.5
+                      "tolerance" 0.02
+                      "states" [{"context" "s"  "stationary" 0.2  "next" [1.0 0.0]  "to" [1 0]}
+                                {"context" "t"  "stationary" 0.8  "next" [0.5 0.5]  "to" [0 1]}]
+                      "merged" [{"contexts" ["s"]  "stationary" 0.2  "next" [1.0 0.0]  "to" [1 0]}
+                                {"contexts" ["t"]  "stationary" 0.8  "next" [0.4 0.6]
+                                 "to" [0 1]}]})
+        rows  (lfor  line lines  :if (re.search r"\d\.\d  [ab] \d" line)  (.split line)))
+  (assert (= rows [["t" "80.0" "a" "50.0" "b" "50.0"]
+                   ["s" "20.0" "a" "100.0"]
+                   ["2" "t" "80.0" "b" "60.0>2" "a" "40.0>1"]
+                   ["1" "s" "20.0" "a" "100.0>2"]])))
+
+(defn test-a-table-of-the-truth-begins-where-most-is-lost []
+  (defn context [name weight kl]
+    {"context" name  "weight" weight  "kl" kl  "true" [0.25 0.75]  "model" [0.6 0.4]})
+  (setv lines (shown {"kind" "truth"  "against" "chain"  "question" "?"  "chars" ["a" "b"]
+                      "share" 1.0  "contexts" [(context "x" 0.1 2.0) (context "y" 0.9 1.0)]
+                      "kl" 1.1  "floor" 0.5  "loss" 1.6
+                      "transitions" {"from" ["a" "b"]  "true" [[0.1 0.9] [1.0 0.0]]
+                                     "model" [[0.3 0.7] [0.5 0.5]]}})
+        rows  (lfor  line lines  :if (re.match "[xy] " line)  (.split line)))
+  (assert (= rows [["y" "90.00" "1.0000" "b" "75.0" "a" "25.0" "a" "60.0" "b" "40.0"]
+                   ["x" "10.00" "2.0000" "b" "75.0" "a" "25.0" "a" "60.0" "b" "40.0"]]))
+  (assert (in "loss 1.6000 = floor 0.5000 + KL 1.1000 nats per token" lines)))
+
+(defn test-positions-as-a-table []
+  (setv lines (shown {"kind" "positions"  "question" "?"  "text" "t.txt"  "unit" "line"  "rows" 7
+                      "positions" ["1" "↵"]  "loss" [2.0 1.0]  "error" [0.1 0.2]
+                      "floor" [1.5 0.5]  "counting" {"0" 3.0}}))
+  (assert (= (lfor  line (cut lines 3 5)  (cut (.split line) 4))
+             [["1" "2.0000" "±0.1000" "1.5000"] ["↵" "1.0000" "±0.2000" "0.5000"]])))
+
+(defn test-a-counting-model-begins-where-it-has-its-context []
+  (setv data {"kind" "positions"  "question" "?"  "unit" "window"  "positions" ["1" "2" "3"]
+              "loss" [1 1 1]  "error" [0 0 0]  "floor" None  "counting" {"0" 5 "1" 4 "2" 3}}
+        [axes] (. (figure-of data) axes)
+        lines  (lfor  line axes.lines  :if (= (len (set (.get-ydata line))) 1)
+                      [(get (list (.get-ydata line)) 0) (list (.get-xdata line))]))
+  (assert (in [4 [1 3]] lines))
+  (assert (in [3 [2 3]] lines))
+  (assert (not-in 5 (lfor  [loss _] lines  loss))))
+
+(defn test-wide-characters-fit-too []
+  (setv chars (.join "" (gfor  i (range 40)  (chr (+ 0x6f22 i))))
+        out   (StringIO))
+  (show-data (machine (small "gpt" chars :block-size 2))
+             (Console :file out :width 80 :highlight False))
+  (assert (<= (max (map cell-len (.splitlines (.getvalue out)))) 80)))

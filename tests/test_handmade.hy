@@ -12,7 +12,7 @@
          torch.nn :as nn
          torch.nn.functional :as F
          nanogpt-hy.course [cross-entropy generate next-logits]
-         nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [from-course]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
@@ -275,7 +275,7 @@
 
 (defn test-a-folder-that-cannot-be [tmp-path]
   (.write-text (/ tmp-path "file") "")
-  (with [_ (pytest.raises WorkError :match "cannot make the folder")]
+  (with [_ (pytest.raises RequestError :match "cannot be a folder")]
     (write-handmade "aab" (/ tmp-path "file" "here"))))
 
 (defn [(pytest.mark.parametrize #("options" "words") [
@@ -311,3 +311,7 @@
   (assert (in "sample --ckpt" made.stderr))
   (setv text (cli "sample" "--ckpt" "runs/handmade-aab" "--prompt" "aab" "--max-new-tokens" 21))
   (assert (= text.stdout (+ CYCLE "\n"))))
+
+(defn test-a-text-begins-as-lines-do []
+  (setv chain (Chain "xyz" [0.25 0 0.75] [[0 0.9 0.1] [0.5 0.5 0] [0 1 0]] 3))
+  (assert (= (. (chain-plan chain) starts) {"x" 250  "z" 750})))

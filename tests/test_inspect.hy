@@ -1,9 +1,11 @@
 "Inside a model, as plain data: what is said of it is what it does."
 
+(eval-when-compile
+  (require hyrule [ncut]))
 (import  itertools [product]
          json
          math [log]
-         statistics [fmean]
+         statistics [fmean stdev]
          numpy :as np
          pytest
          torch
@@ -22,20 +24,29 @@
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.attention [attention talkers]
+         nanogpt-hy.lab.inside.attention :as looking
          nanogpt-hy.lab.inside.baby [baby-gpt]
          nanogpt-hy.lab.inside.inspect [eventful inspect]
-         nanogpt-hy.lab.inside.losses [loss-by-position loss-curve window-losses]
+         nanogpt-hy.lab.inside.inspect :as asking
+         nanogpt-hy.lab.inside.losses [loss-by-position loss-curve mean-by-position window-losses]
          nanogpt-hy.lab.inside.machine [by-doubling by-elimination check-size dot machine
                                         merge-state merged transition-matrix]
          nanogpt-hy.lab.inside.outlook [embeddings next-characters projected]
          nanogpt-hy.lab.inside.subject [labels logits-of prompt-ids shown subject]
          nanogpt-hy.lab.inside.truth [divergence truth]
+         nanogpt-hy.lab.inside.truth :as truths
+         nanogpt-hy.lab.pictures.graph :as graph
+         nanogpt-hy.lab.pictures.plots [new-figure]
          nanogpt-hy.lab.sampler [dropped]
-         nanogpt-hy.lab.training.evaluation [all-of mean-loss]
+         nanogpt-hy.lab.training.evaluation [all-of mean-loss token-losses]
          nanogpt-hy.ladder [STAGES])
 
 (defn [(pytest.fixture :scope "module")] trained [tmp-path-factory]
   (small-run (.mktemp tmp-path-factory "runs")))
+
+(defn [pytest.fixture] ab [trained]
+  "The lines that `trained` has seen."
+  (str (/ trained.path.parent.parent "ab.txt")))
 
 (defn weights [data]
   "-> (layers heads T T)"
@@ -467,3 +478,182 @@
   (setv done (cli "inspect" "chain" "--baby" "--json"))
   (assert (= done.returncode 0) done.stderr)
   (assert (= (len (get (json.loads done.stdout) "states")) 14)))
+
+(defn test-the-error-of-each-position []
+  "What batches give together: the deviation over the root of the rows."
+  (setv [model _] (small "gpt")
+        [x y]     (lfor  seed [1 2]
+                    (torch.randint 3 #(20 6) :generator (.manual-seed (torch.Generator) seed))))
+  (with [_ (torch.no-grad)]
+    (setv losses (.double (token-losses model x y))))
+  (setv [mean error rows] (mean-by-position model [[(cut x 8) (cut y 8)]
+                                                   [(cut x 8 None) (cut y 8 None)]]))
+  (assert (= rows 20))
+  (assert-close (torch.tensor mean :dtype torch.float64) (.mean losses 0))
+  (assert-close (torch.tensor error :dtype torch.float64)
+                (/ (.std losses 0 :correction 0) (** 20 0.5))))
+
+(defn test-windows-are-as-many-as-asked-for-and-repeat [ab]
+  (setv about (small "gpt" :block-size 5)
+        data  (fn [#** how] (loss-by-position about ab :windows 50 #** how))
+        once  (data))
+  (assert (= (get once "rows") 50))
+  (torch.rand 1)                                    ; torch's own generator has no part in it
+  (assert (= once (data)))
+  (assert (!= (get once "loss") (get (data :seed 7) "loss"))))
+
+(defn test-windows-of-a-whole-line-have-its-floor [ab]
+  (setv data (loss-by-position (small "gpt" :block-size 8) ab :windows 20))
+  (assert (= (get data "unit") "window"))
+  (assert (= (get data "floor") (cut (floors-by-context (ab-chain)) 1 None))))
+
+(defn test-the-error-of-what-windows-cost []
+  "That of the mean difference, one for each run of half a window."
+  (torch.manual-seed 1)
+  (setv model (.eval (FastGPT (GPTConfig :vocab-size 5 :block-size 4 :n-embd 8 :n-head 2)))
+        ids   (torch.randint 5 #(40)))
+  (nn.init.normal_ model.lm-head.weight)
+  (defn loss [T window]
+    (setv context (cut ids (dropped T 4 window) T))
+    (.item (F.cross-entropy (next-logits model (.unsqueeze context 0) :block-size 4)
+                            (cut ids T (+ T 1)))))
+  (setv found (window-losses model ids 4)
+        costs (lfor  T (range 5 (+ 5 (get found "tokens")))  (- (loss T "half") (loss T "exact")))
+        runs  (lfor  [a b] (zip (cut costs None None 2) (cut costs 1 None 2))  (/ (+ a b) 2)))
+  (assert (= (get found "error") (pytest.approx (/ (stdev runs) (** (len runs) 0.5)) :rel 1e-4))))
+
+(defn test-more-weights-than-anybody-can-look-at [monkeypatch]
+  (monkeypatch.setattr looking "MOST" 35)           ; 3 x 3 in two layers of two heads are 36
+  (with [_ (refused "3 tokens make more than 35 weights")]
+    (attention (small "gpt") "aab"))
+  (assert (attention (small "gpt") "aab" :layer 1))
+  (monkeypatch.setattr looking "MOST" 36)
+  (assert (attention (small "gpt") "aab")))
+
+(defn test-axes-have-shares-and-a-sign []
+  "The squares along an axis are its share of all; what lies farthest out is at the right, or up."
+  (setv vectors (torch.tensor [[-5.0 0 1 0] [1 1 1 0.5] [2 -3 1 0] [2 0 1 0]])
+        apart   (- vectors (.mean vectors 0))
+        [points shares] (projected vectors))
+  (assert-close shares (/ (.sum (** points 2) 0) (.double (.sum (** apart 2)))))
+  (for [axis [0 1]]
+    (setv xs (ncut points : axis))
+    (assert (> (get xs (.argmax (.abs xs))) 0))))
+
+(defn test-positions-count-from-1 []
+  (assert (= (get (embeddings (small "gpt")) "groups" 1 "labels") (list "123456"))))
+
+(setv MACHINE {"alphabet" ["a" "b"]
+               "merged" [{"contexts" (list "uvwxyz")  "stationary" 0.25
+                          "next" [0.996 0.004]  "to" [1 0]}
+                         {"contexts" ["t"]  "stationary" 0.75  "next" [0.4 0.6]  "to" [0 1]}]
+               "states" [{"context" "s"  "stationary" 1.0  "next" [1.0 0.0]  "to" [0 0]}]})
+
+(defn test-dot-line-by-line []
+  (assert (= (cut (.splitlines (dot MACHINE)) 2 None)
+             ["  s0 [label=\"u v w x +2\\n25.0 %\"];"
+              "  s1 [label=\"t\\n75.0 %\"];"
+              "  s0 -> s1 [label=\"a 1.00\"];"
+              "  s1 -> s0 [label=\"a 0.40\"];"
+              "  s1 -> s1 [label=\"b 0.60\"];"
+              "}"]))
+  (assert (in "s0 [label=\"s\\n100.0 %\"]" (dot MACHINE :merged False))))
+
+(defn test-arrows-go-from-a-state-to-the-next [monkeypatch]
+  "On a circle, clockwise from the top; what is unlikely has none."
+  (setv drawn [])
+  (monkeypatch.setattr graph "arrow"
+                       (fn [axes start end p #* _] (.append drawn [start end p])))
+  (graph.draw-states (.subplots (new-figure)) (get MACHINE "merged") "")
+  (setv [top below] (graph.on-circle 2))
+  (assert (= top (pytest.approx [0 1] :abs 1e-9)))
+  (assert (= (lfor  x (get (graph.on-circle 4) 1)  (round x 9)) [1 0]))
+  (assert (= drawn [[top below 0.996] [below top 0.4] [below below 0.6]])))
+
+(defn test-counting-by-hand [tmp-path]
+  "A bigram says the same after a token wherever it stands; the text is counted in plain loops."
+  (setv path (/ tmp-path "t.txt"))
+  (.write-text path (* "abba aab\n" 60))
+  (setv [model tokenizer] (small "bigram" "ab \n")
+        data  (truth #(model tokenizer) :text path)
+        ids   (.tolist (. (as-corpus (str path) tokenizer) val))
+        pairs (list (zip ids (cut ids 1 None)))
+        often (dfor  i (range 4)  i (len (lfor  [a _] pairs  :if (= a i)  a)))
+        order (sorted often :key (fn [i] #((- (get often i)) i)))
+        table (.softmax (.detach (get (list (.parameters model)) 0)) -1))
+  (assert (= (get data "chars") (lfor  i order  (get "↵␣ab" i))))
+  (for [[i c true said] (zip order (get data "contexts") #* (lfor  key ["true" "model"]
+                                                              (get data "transitions" key)))]
+    (assert (near (get c "weight") (/ (get often i) (len pairs))))
+    (assert (= true (get c "true")
+               (lfor  j order  (/ (.count pairs #(i j)) (get often i)))))
+    (assert-close (torch.tensor said) (get table i order)))
+  (assert (near (get data "kl")
+                (sum (gfor  c (get data "contexts")  (* (get c "weight") (get c "kl")))))))
+
+(defn test-a-token-that-no-window-holds-is-not-judged [tmp-path]
+  "The last tokens of the validation part fill no window: of those that stand nowhere else the model
+  was never asked, so they are no loss of 690 nats."
+  (setv path (/ tmp-path "t.txt"))
+  (.write-text path (+ (* "ab" 200) (* "ba" 10) "cdcdcdcd"))
+  (setv data (truth (small "gpt" (.read-text path) :block-size 16) :text path))
+  (assert (= (get data "chars") ["b" "a"]))
+  (assert (= 1 (pytest.approx (sum (gfor  c (get data "contexts")  (get c "weight"))))))
+  (assert (< (get data "kl") 20)))
+
+(defn test-a-context-of-a-line-without-its-newline-does-not-see-the-line []
+  (for [[block-size sees] [[8 False] [9 True]]]
+    (setv data (truth (small "gpt" :block-size block-size) :chain (ab-chain)))
+    (assert (= sees (is-not (get data "by_position") None)))))
+
+(defn test-contexts-beyond-the-likeliest-are-left-out [monkeypatch]
+  "What is told is then a mean over those that were looked at."
+  (monkeypatch.setattr truths "MOST_CONTEXTS" 5)
+  (setv data (truth (small "gpt" :block-size 9) :chain (ab-chain))
+        each (get data "contexts"))
+  (assert (= (len each) 5))
+  (assert (< 0.1 (get data "share") 0.5))
+  (assert (near (sum (gfor  c each  (get c "weight"))) 1))
+  (assert (near (get data "kl") (sum (gfor  c each  (* (get c "weight") (get c "kl")))))))
+
+(defn test-what-is-all-but-ruled-out-costs-much []
+  (assert (near (divergence (np.array [1.0 0.0]) (np.array [1e-9 (- 1 1e-9)])) (* 9 (log 10)))))
+
+(defn test-what-is-asked-for-is-done [trained capsys]
+  (defn found [what #** options]
+    (inspect what :as-json True #** options)
+    (json.loads (. (capsys.readouterr) out)))
+  (setv path (. trained path parent))
+  (assert (= 1 (len (get (found "chain" :baby True :tolerance 1.0) "merged"))))
+  (setv next (found "next" :ckpt path :top-k 1 :top-p 0.5))
+  (assert (= [(get next "top_k") (get next "top_p") (.count (get next "after") 0.0)] [1 0.5 2]))
+  (assert (= (lfor  h (get (found "attention" :ckpt path :head 2) "layers" 0 "heads")
+                      (get h "head"))
+             [2]))
+  (assert (in "counting pairs" (get (found "loss" :ckpt path) "yardsticks")))
+  (inspect "attention" :ckpt path :by-hand True :layer 1 :head 2)
+  (assert (in "layer 1, head 2" (.join " " (.split (. (capsys.readouterr) out))))))
+
+(defn test-a-prompt-of-the-text-is-short [trained monkeypatch]
+  (monkeypatch.setattr asking "SHOWN" 5)
+  (assert (= 5 (len (asking.prompt-of trained None))))
+  (monkeypatch.setattr asking "SHOWN" 50)
+  (assert (= trained.config.block-size (len (asking.prompt-of trained None)))))
+
+(defn test-a-page-has-what-can-be-had [trained]
+  (setv [found missing] (asking.all-that-can "next" trained {}))
+  (assert (= (len found) 6))
+  (assert (= (len missing) 1))
+  (assert (in "There is no picture for chain here: " (get missing 0)))
+  (with [_ (refused "3^16 contexts")]
+    (asking.all-that-can "chain" trained {})))
+
+(defn test-dot-is-the-machine-whatever-else-is-asked-for [trained tmp-path capsys]
+  (inspect "chain" :baby True :dot (/ tmp-path "a.dot"))
+  (inspect None :baby True :html (/ tmp-path "p.html") :dot (/ tmp-path "b.dot"))
+  (assert (= (.read-text (/ tmp-path "a.dot")) (.read-text (/ tmp-path "b.dot")))))
+
+(defn test-a-baby-has-no-curve-of-another-run [trained monkeypatch]
+  (.chdir monkeypatch trained.path.parent)
+  (with [_ (refused "was not trained here")]
+    (inspect "loss" :baby True :as-json True)))

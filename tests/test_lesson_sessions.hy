@@ -3,10 +3,15 @@
 (import  contextlib [redirect-stdout]
          io
          re
+         types [SimpleNamespace]
          pytest
          rich.console [Console]
+         subjects [small-run]
+         nanogpt-hy.lab.inside.outlook [next-characters]
          nanogpt-hy.lessons.blocks [agree in-words steps-of]
          nanogpt-hy.lessons.lesson [as-number is-right read-lesson understood]
+         nanogpt-hy.lessons.look [bars curve]
+         nanogpt-hy.lessons.make [chances written]
          nanogpt-hy.lessons.page [Lines narrow Page plain WIDTH]
          nanogpt-hy.lessons.progress [note-answer note-exercise note-section progress-path
                                       read-progress]
@@ -268,6 +273,7 @@ An introduction with a [link](there.md) and **words**.
 (defn [(pytest.mark.parametrize "text" [
         "" "{" "[]" "{\"lessons\": []}" "{\"lessons\": {\"head\": 3}}" "\xff\xfe"
         "{\"lessons\": {\"head\": {\"sections\": 3}}}"
+        "{\"lessons\": {\"head\": {\"sections\": [[1]]}}}"
         "{\"lessons\": {\"head\": {\"answers\": []}}}"])]
       test-a-broken-file-is-set-aside [text home]
   (.mkdir home)
@@ -362,3 +368,27 @@ An introduction with a [link](there.md) and **words**.
   (assert (in "Next: nanogpt-hy lesson 3" done.stdout))
   (for [line (.splitlines done.stdout)]
     (assert (<= (len line) WIDTH))))
+
+(defn as-made [trained]
+  "A Trained, where a lesson has a Made."
+  (SimpleNamespace :run (SimpleNamespace :model trained.model :config trained.config
+                                         :corpus (SimpleNamespace :tokenizer trained.tokenizer))))
+
+(defn test-what-a-made-model-writes-and-expects [tmp-path]
+  (setv trained (small-run tmp-path)
+        made    (as-made trained)
+        text    "\nabbbbbbb\naaabbbbb\naa")                       ; longer than its context
+  (assert (= (len (written made 30)) 30))
+  (assert (= (written made 30) (written made 30)))
+  (assert (!= (written made 30) (written made 30 :seed 2)))
+  (assert (= (list (.values (chances made text)))
+             (pytest.approx (get (next-characters trained text) "before") :abs 1e-4))))
+
+(defn test-pictures-of-lessons []
+  (assert (= (bars {"a" 0.5  "\n" 0.25} :width 8) "   a 0.500 ####\n   / 0.250 ##"))
+  (assert (= (.splitlines (curve [4.0 2.0 1.0] :height 2))
+             ["   4.00 | #"  "   2.00 | # #"  "         from 4.00 to 1.00"])))
+
+(defn test-a-number-that-would-never-be-worked-out []
+  (assert (is (as-number "1e9999999999") None))
+  (assert (= (as-number "1e-3") 0.001)))

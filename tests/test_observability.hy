@@ -15,16 +15,16 @@
          torch.nn.functional :as F
          torch.utils.flop-counter [FlopCounterMode]
          asking [asker quick refused]
-         nanogpt-hy.config [GPTConfig]
+         nanogpt-hy.config [GPTConfig TrainConfig]
          nanogpt-hy.errors [out-of-memory WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]
          nanogpt-hy.lab.files [append-row]
-         nanogpt-hy.lab.training.memory [enough-memory peak-memory]
+         nanogpt-hy.lab.training.memory [enough-memory peak-memory smaller-batch]
          nanogpt-hy.lab.training.profile [lines-of profile-steps seen shares]
-         nanogpt-hy.lab.training.report [Report]
+         nanogpt-hy.lab.training.report [facts Report]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.saving [save]
          nanogpt-hy.lab.training.session [begin go judge new-run]
@@ -468,3 +468,38 @@
   (assert (.startswith line "nanogpt-hy: there is not enough memory for a batch of 100000 x 16 "))
   (for [part ["--batch-size 50000 with --gradient-accumulation-steps 2" "run keeps its last"]]
     (assert (in part line))))
+
+(defn test-several-gpus-are-capable-of-more [ab monkeypatch]
+  (setv run (new-run ab :preset-name "ab" :n-layer 1 :n-embd 8 :batch-size 8 :device "cpu"))
+  (steps run 2)
+  (setv run.device (torch.device "cuda")  run.dtype torch.bfloat16
+        run.group  (SimpleNamespace :size 2))
+  (monkeypatch.setattr torch.cuda "max_memory_allocated" (fn [device] 1))
+  (monkeypatch.setattr torch.cuda "get_device_name" (fn [device] "NVIDIA H100 80GB HBM3"))
+  (setv found (summary run))
+  (assert (= (* 2 989e12 (get found "flops_utilization"))
+             (pytest.approx (get found "flops_per_second")))))
+
+(defn test-a-smaller-batch-makes-up-for-it []
+  (assert (= (smaller-batch (TrainConfig :batch-size 12 :gradient-accumulation-steps 2))
+             (+ "--batch-size 6 with --gradient-accumulation-steps 4, "
+                "which makes up for it, or ")))
+  (assert (= (smaller-batch (TrainConfig :batch-size 1)) "")))
+
+(defn test-a-run-says-what-it-learns-from [ab]
+  (setv run   (new-run ab :preset-name "ab" :n-layer 1 :n-embd 8 :device "cpu")
+        told  (dict (facts run "asked for")))
+  (assert (in f"{(len run.corpus.train) :,} to learn from, {(len run.corpus.val) :,} to judge by"
+              (get told "text"))))
+
+(defn test-what-is-best-so-far-is-marked [ab capsys]
+  (setv run  (new-run ab :preset-name "ab" :n-layer 1 :n-embd 8 :device "cpu" :max-iters 60
+                      :eval-interval 3 :learning-rate 0.1)
+        rows [])
+  (setv report (Report run))
+  (go run :judged (fn [run row] (.append rows (get row "val_loss")) (.judged report run row)))
+  (setv lines  (cut (.splitlines (. (capsys.readouterr) err)) 1 None)
+        better (lfor  [i loss] (enumerate rows)
+                      (all (gfor  before (cut rows i)  (< loss before)))))
+  (assert (= (lfor  line lines  (.endswith line "  best")) better))
+  (assert (= (set better) #{True False})))

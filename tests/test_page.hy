@@ -10,7 +10,7 @@
          subjects [all-kinds ODD small]
          nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.inside.outlook [next-characters]
-         nanogpt-hy.lab.pictures.page [page-of])
+         nanogpt-hy.lab.pictures.page [numbers-of page-of])
 
 (defn [(pytest.fixture :scope "module")] folder [tmp-path-factory]
   (.mktemp tmp-path-factory "pages"))
@@ -205,3 +205,19 @@
   (.set-window-size open-page 500 800)
   (assert (js open-page "document.documentElement.scrollWidth <= window.innerWidth"))
   (assert (= (.get-log open-page "browser") [])))
+
+(defn test-the-pages-tables-hold-the-numbers []
+  (defn rows [data]
+    (setv [columns rows] (numbers-of data))
+    (lfor  row rows  (dict (zip columns row))))
+  (assert (= (rows {"kind" "positions"  "positions" ["1" "↵"]  "loss" [1 2]  "error" [3 4]
+                    "floor" [5 6]})
+             [{"position" "1"  "loss" 1  "standard error" 3  "floor" 5}
+              {"position" "↵"  "loss" 2  "standard error" 4  "floor" 6}]))
+  (assert (= (rows {"kind" "loss"  "steps" [0]  "train" [1]  "val" [2]})
+             [{"step" 0  "training" 1  "validation" 2}]))
+  (assert (= (rows {"kind" "truth"  "against" "chain"  "chars" ["a" "b"]
+                    "contexts" [{"context" "a"  "weight" 0.5  "kl" 0.1  "true" [0.25 0.75]
+                                 "model" [0.6 0.4]}]})
+             [{"context" "a"  "how often" 0.5  "KL" 0.1  "true" "b 75.0 %  a 25.0 %"
+               "model" "a 60.0 %  b 40.0 %"}])))

@@ -16,7 +16,7 @@ what was drawn, and every wrong request."
          nanogpt-hy.course [Bigram GPT generate next-logits]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.explaining [explain explain-texts visible]
+         nanogpt-hy.lab.explaining [Candidate explain explain-line explain-texts Explained visible]
          nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.sampler [beginning draw known-prompt overlap sample-generator sample-texts
                                  SEPARATOR Settings steps tokens until-stop])
@@ -667,3 +667,8 @@ what was drawn, and every wrong request."
                            (Settings :max-new-tokens 90 :temperature 0 :stop "o th")))
   (assert (= text "one two three\n"))
   (assert (= texts ["one tw"])))
+
+(defn test-the-percentage-is-what-the-draw-went-by []
+  (setv drawn (Candidate 0 "a" 0.25 0.5)
+        line  (explain-line (Explained "ab" #(drawn) 1 0.5 drawn 1.39 "a") True 80))
+  (assert (= (.split line) ["'ab'" "'a'" "50.0" "1.39" "1:" "50%" "'a'" "25>50"])))

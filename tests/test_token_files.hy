@@ -306,6 +306,15 @@ print(used() - before)")
   (works (ask "train" "prose.txt" "--out" "runs/char" #* (quick)))
   (refused (ask "eval" "p.tokens" "--ckpt" "runs/char") "the model has another one"))
 
+(defn test-more-pieces-than-a-text-has-may-be-asked-for [ask]
+  (works (ask "prepare" "prose.txt" "p.tokens" "--tokenizer" "bpe:5000"))
+  (setv size (. (read-corpus "p.tokens") tokenizer vocab-size))
+  (assert (< size 5000))
+  (for [n [size 5000]]
+    (read-corpus "p.tokens" :tokenizer f"bpe:{n}"))
+  (refused (ask "train" "p.tokens" "--tokenizer" f"bpe:{(- size 1)}")
+           f"prepared with the tokenizer bpe:{size}, not bpe:{(- size 1)}"))
+
 (defn test-a-folder-with-a-tokenizer [ask tmp-path]
   (setv made (make-tokenizer "bpe:280" PROSE))
   (written tmp-path (tokenizer-json made) "tokenizer.json")

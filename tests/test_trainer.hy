@@ -15,6 +15,7 @@
          torch
          torch.nn :as nn
          torch.nn.functional :as F
+         subjects [small-run]
          nanogpt-hy.config [preset TrainConfig]
          nanogpt-hy.course [cross-entropy]
          nanogpt-hy.errors [RequestError WorkError]
@@ -27,10 +28,11 @@
          nanogpt-hy.lab.training.evaluation [all-of by-line floor-here loss-floor mean-loss
                                              whole-batches]
          nanogpt-hy.lab.training.randomness [named-seed]
-         nanogpt-hy.lab.training.resume [resume-run]
+         nanogpt-hy.lab.training.resume [check-moments resume-run]
          nanogpt-hy.lab.training.saving [fork save state-tensors]
-         nanogpt-hy.lab.training.session [begin go judge new-run tuned-run]
-         nanogpt-hy.lab.training.trainer [at-work batches-of eval-iters evaluate steps])
+         nanogpt-hy.lab.training.session [begin chosen-preset go judge new-run tuned-run]
+         nanogpt-hy.lab.training.trainer [at-work batches-of eval-iters evaluate fresh-batches
+                                          steps])
 
 (defn [(pytest.fixture :scope "session")] ab [tmp-path-factory]
   "A file of a/b lines."
@@ -467,3 +469,37 @@
   (assert (< (get run.best "val_loss") (+ least 0.02)))
   (setv here (floor-here run.corpus run.config.block-size))
   (assert (< here (get run.best "val_loss") (+ here 0.01))))
+
+(defn [(pytest.mark.parametrize #("tokens" "name") [#(8 "ab") #(9 "shakespeare-cpu")])]
+      test-up-to-eight-tokens-are-a-toy [tokens name tmp-path]
+  (setv path (/ tmp-path "t.txt"))
+  (.write-text path (* (cut "abcdefghi" tokens) 30))
+  (assert (= name (get (chosen-preset (read-corpus path) None {"device" "cpu"}) 0))))
+
+(defn test-each-seed-and-each-purpose-has-draws-of-its-own [ab]
+  (assert (= 4 (len (sfor  seed [1 2]  name ["batches" "evaluation"]  (named-seed seed name)))))
+  (setv [a b] (lfor  seed [1 2]
+                (get (fresh-batches (new-run ab :preset-name "ab" :n-layer 1 :n-embd 8
+                                             :device "cpu" :seed seed))
+                     0 0)))
+  (assert (not (torch.equal a b))))
+
+(defn test-the-defaults-are-nanogpts []
+  "config/train_shakespeare_char.py"
+  (setv t (TrainConfig))
+  (assert (= [t.beta1 t.beta2 t.weight-decay t.grad-clip t.learning-rate]
+             [0.9 0.99 0.1 1.0 1e-3])))
+
+(defn test-tuning-drops-out-as-its-own-preset-says [tmp-path ab]
+  (setv trained (small-run tmp-path)
+        tuned (fn [#** how] (. (tuned-run ab trained :device "cpu" #** how) config)))
+  (assert (= (. (tuned :preset-name "shakespeare-gpu") dropout) 0.2))
+  (assert (= (. (tuned :preset-name "shakespeare-gpu") block-size) trained.config.block-size))
+  (assert (= (. (tuned :preset-name "shakespeare-gpu" :dropout 0.3) dropout) 0.3))
+  (assert (= (. (tuned :preset-name "ab") dropout) 0.0)))
+
+(defn test-a-run-under-way-has-an-optimizers-memory [ab]
+  (setv run (new-run ab :preset-name "ab" :n-layer 1 :n-embd 8 :device "cpu"))
+  (check-moments run {} 0)
+  (with [_ (pytest.raises ValueError :match "memory is missing")]
+    (check-moments run {} 3)))

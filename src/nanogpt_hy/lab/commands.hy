@@ -62,6 +62,11 @@
     [(new-run corpus :stage stage :preset-name name :settings settings :folder out #** options)
      words]))
 
+(defn folder-after [text]
+  "-> Path: a new folder, named after the file TEXT; the first process makes it and tells all."
+  (setv name (. (Path text) stem))
+  (Path (leaders-word "folder" (fn [] (new-folder name)))))
+
 (defn watched-steps [report]
   "`steps`, but watched; REPORT shows where their time went."
   (fn [run count * [told None]]
@@ -84,8 +89,7 @@
     (with [_ (unless-one-dies group run)]
       (check-agreement run)
       (unless (get request "resume")
-        (setv run.folder (or run.folder
-                             (Path (leaders-word "folder" (fn [] (new-folder text))))))
+        (setv run.folder (or run.folder (folder-after text)))
         (when group.leads
           (check-writable run.folder))
         (hold run.folder)                         ; before anybody looks into it, and then writes

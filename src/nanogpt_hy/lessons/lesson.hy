@@ -196,6 +196,8 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   (when (.startswith text "ln")
     (setv number (as-number (.strip (cut text 2 None) "()")))
     (return (when (and number (> number 0)) (log number))))
+  (when (re.search r"[eE][+-]?\d{4}" text)             ; Fraction would work all of it out
+    (return None))
   (setv percent (.endswith text "%")
         text (.replace (.removesuffix text "%") "," "."))
   (try

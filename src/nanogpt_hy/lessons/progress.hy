@@ -27,6 +27,7 @@
                (all (gfor  record (.values (get values "lessons"))
                            (and (isinstance record dict)
                                 (isinstance (.get record "sections" []) list)
+                                (all (gfor  s (.get record "sections" [])  (isinstance s str)))
                                 (isinstance (.get record "answers" {}) dict)))))
     (raise (ValueError "not a record of lessons")))
   values)

@@ -86,6 +86,18 @@ Importing this loads no torch; making a Characters does."
                                             f"asks for the tokenizer {(short spec)}")))
 
 
+(defn can-have-made [spec tokenizer]
+  "Whether SPEC, as make-tokenizer has it, can have made TOKENIZER. What char makes depends on the
+  text, and how many of the N pieces that bpe:N may learn it gives."
+  (setv asked (make-tokenizer spec "a")
+        kind  (get (.state tokenizer) "kind"))
+  (cond
+    (= spec "char")           (= kind "char")
+    (.startswith spec "bpe:") (and (= kind "bpe")
+                                   (<= tokenizer.vocab-size (int (cut spec 4 None))))
+    True                      (= (.state asked) (.state tokenizer))))
+
+
 ;;; From and to files
 
 (defn read-vocab-and-merges [folder]

@@ -106,14 +106,15 @@ have to be what the layer gave."
   (setv chosen (pick groups layer "layer"))
   (with [seen (noted about.model)]
     (logits-of about [ids]))
-  (setv layers [])
+  (setv layers []
+        room   MOST)
   (for [[n [name parts]] chosen]
-    (setv weights (followed name parts seen))
+    (setv heads (pick (list (followed name parts seen)) head "head")
+          room  (- room (* (len heads) (len ids) (len ids))))
+    (when (< room 0)
+      (raise (RequestError (+ f"{(len ids)} tokens make more than {MOST :,} weights in all: use a "
+                              "shorter --prompt, or one --layer and --head"))))
     (.append layers {"layer" n  "name" name
-                     "heads" (lfor  [h w] (pick (list weights) head "head")
-                                    {"head" h  "weights" (.tolist w)})}))
-  (when (> (* (len ids) (len ids) (sum (gfor  l layers  (len (get l "heads"))))) MOST)
-    (raise (RequestError (+ f"{(len ids)} tokens make more than {MOST :,} weights in all: use a "
-                            "shorter --prompt, or one --layer and --head"))))
+                     "heads" (lfor  [h w] heads  {"head" h  "weights" (.tolist w)})}))
   {"kind" "attention"  "question" QUESTION  "prompt" (shown prompt)
    "left_out" cut-off  "tokens" text  "layers" layers})

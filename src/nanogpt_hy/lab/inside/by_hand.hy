@@ -129,7 +129,7 @@ and compared with torch's fused kernel, and with what the model's head gave."
   (cond
     (= x (- inf)) "-inf"
     (<= (abs (- x (round x))) 1e-4) f"{(round x)}"
-    True f"{x :.2f}"))
+    True (cell x 2)))                     ; no -0.00
 
 (defn digits-of [rows]
   "rows of numbers -> 0 or 2: how many decimals they need; a table of whole numbers has none."

@@ -91,7 +91,8 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
     "attention"  (attention trained (prompt) #** (option "layer" "head"))
     "next"       (next-characters trained (prompt) #** (option "temperature" "top_k" "top_p"))
     "positions"  (loss-by-position trained (text))
-    "loss"       (loss-curve (. trained path parent) :text (if-there text request))
+    "loss"       (loss-curve (if (.exists trained.path) trained.path.parent trained.path)
+                             :text (if-there text request))
     "embeddings" (embeddings trained)
     "chain"      (machine trained #** (option "tolerance"))
     "truth"      (truth trained #** (if (in "chain" request)
@@ -160,6 +161,9 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
                               "only --html has room for all"))))
     (setv what "attention"))
   (check-options what [#* request #* files])
+  (when (and (in "by_hand" request) (or as-json files (in "dot" request)))
+    (raise (RequestError (+ "--by-hand prints tables and writes no file and no JSON: leave it out, "
+                            "or leave those out"))))
   (check-pictures {#** files  "dot" (.get request "dot")})
   (setv trained (opened ckpt baby))
   (when baby
@@ -173,7 +177,8 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
   (for [path (filter None [png svg])]
     (write-picture path data))
   (when (in "dot" request)
-    (write-atomic (get request "dot") (dot data)))
+    (write-atomic (get request "dot")
+                  (dot (if (= what "chain") data (find-out "chain" trained request)))))
   (cond
     as-json (print (json.dumps data))
     (or files (in "dot" request))

@@ -165,8 +165,8 @@ floor."
     (raise (RequestError (+ f"{about.name} has {V :,} tokens, more than the {MOST-PAIRED :,} whose "
                             "pairs can be counted in a table: look at positions instead"))))
   (setv times  (pair-counts (np.asarray (cut corpus.val COUNTED)) V)
-        [model _] (mean-after-each about (cut corpus.val 400,000) V)
-        totals (.sum times :axis 1)
+        [model seen] (mean-after-each about (cut corpus.val 400,000) V)
+        totals (np.where seen (.sum times :axis 1) 0)      ; only what the model was asked about
         order  (lfor  i (np.argsort (- totals) :kind "stable")  :if (get totals i)  (int i))
         true   (/ times (ncut (np.maximum totals 1) : None))
         kl     (divergence true model)

@@ -1,6 +1,7 @@
 "More pictures in a terminal, those that are tables: a machine's states, and the model's truth."
 
 (import  math [isclose]
+         rich.cells [cell-len]
          nanogpt-hy.lab.inside.machine [state-name]
          nanogpt-hy.lab.pictures.terminal [bar counted fit heading percent say say-wrapped])
 
@@ -16,7 +17,7 @@
         leads (fn [i] (if (is to None) "" f">{(+ 1 (get to i))}"))
         cells (lfor  i order  :if (>= (get next i) least)
                      f"{(get alphabet i)} {(percent (get next i))}{(leads i)}"))
-  (while (> (len (.join "  " cells)) room)
+  (while (> (cell-len (.join "  " cells)) room)
     (setv cells (cut cells -1)))
   (.join "  " cells))
 
@@ -24,7 +25,7 @@
   "Lines, one for each #(number state): its context, how often it comes, what comes next, and, where
   ARROWS are wanted, into which state that leads."
   (setv names (lfor  [_ state] rows  (state-name state))
-        wide (min 28 (max 8 (max (map len names))))
+        wide (min 28 (max 8 (max (map cell-len names))))
         room (- console.width wide 18))
   (say console (+ (if arrows "  no.  " "       ") (fit "context" wide) "  often %  next, in %"
                   (if arrows " > into state" "")))

@@ -18,7 +18,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
          nanogpt-hy.lab.files [append-row check-pictures json-hash make-folder read-rows]
          nanogpt-hy.lab.training.comparison [comparison draw-comparison print-comparison]
          nanogpt-hy.lab.training.evaluation [all-of mean-loss]
-         nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES name-of polite-stop
+         nanogpt-hy.lab.training.session [chosen-preset EXIT-CODES fit-name polite-stop
                                           read-settings RUNS]
          nanogpt-hy.lab.training.trainer [at-work Run steps]
          nanogpt-hy.ladder [find-stage parameters-count STAGES])
@@ -89,8 +89,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 (defn is-result [row]
   "Whether ROW, out of somebody's file, says all that a result says."
   (and (isinstance row dict)
-       (isinstance (.get row "key") str)
-       (isinstance (.get row "parameters") int)
+       (all (gfor  name ["key" "stage"]  (isinstance (.get row name) str)))
+       (all (gfor  name ["seed" "parameters"]  (isinstance (.get row name) int)))
        (all (gfor  name ["loss" "seconds"]  (finite (.get row name))))))
 
 (defn read-results [path]
@@ -167,7 +167,7 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 
 (defn results-folder [text]
   "runs/ladder-NAME, where NAME is the text's."
-  (/ (Path RUNS) (+ "ladder-" (name-of text))))
+  (/ (Path RUNS) (+ "ladder-" (fit-name (. (Path text) stem)))))
 
 (defn ladder [text * [seeds 3] [max-steps None] [stages None] [preset-name None] [config None]
               [tokenizer None] [out None] [as-json False] [png None] [svg None] [options {}]]

@@ -12,7 +12,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
          nanogpt-hy.errors [out-of-memory RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint]
          nanogpt-hy.lab.data.corpus [as-corpus Corpus marks-of]
-         nanogpt-hy.lab.data.tokenizers [make-tokenizer tokenizer-from]
+         nanogpt-hy.lab.data.tokenizers [can-have-made tokenizer-from]
          nanogpt-hy.lab.files [short write-atomic]
          nanogpt-hy.lab.training.launch [here]
          nanogpt-hy.lab.training.processes [is-silence]
@@ -44,14 +44,10 @@ A run goes on with the text, the model and the draws that it was begun with; the
          f"({(.get data "characters")} characters), and {path} ({characters}) is not the same: "
          "give that text, or begin a new run without --resume")))))
 
-(defn check-same-tokenizer [spec state]
-  "RequestError if SPEC, as --tokenizer has it, asks for another one than that of STATE."
-  (unless spec
-    (return))
-  (setv kind  (.get state "kind")
-        asked (.state (make-tokenizer spec "a")))
-  ;; What char and bpe:N are depends on the text.
-  (unless (or (= asked state) (= (get (.split spec ":") 0) kind))
+(defn check-same-tokenizer [spec tokenizer]
+  "RequestError if SPEC, as --tokenizer has it, asks for another one than TOKENIZER."
+  (unless (or (is spec None) (can-have-made spec tokenizer))
+    (setv kind (get (.state tokenizer) "kind"))
     (raise (RequestError (+ f"cannot resume with another tokenizer: --tokenizer was {kind}, not "
                             f"{spec}: leave it out, or begin a new run without --resume")))))
 
@@ -109,18 +105,19 @@ A run goes on with the text, the model and the draws that it was begun with; the
         data (get meta "data"))
   (check-progress path (.get meta "progress"))
   (check-same-text text folder data)
-  (check-same-tokenizer tokenizer (get meta "tokenizer"))
   (setv config (read-config GPTConfig (get meta "config") f"{path}")
         saved (read-config TrainConfig (get meta "train") f"{path}")
         begun (get meta "stage")
+        own   (tokenizer-from (get meta "tokenizer") :vocab-size config.vocab-size
+                              :source f"{path}")
         preset-layer (if preset-name (preset-of preset-name begun) {})
         asked (| preset-layer settings (check-keys "the request" options))
         fixed #{"seed" "draws" "decay" #* (asdict config)})
+  (check-same-tokenizer tokenizer own)
   (check-same (| (if stage {"stage" stage} {}) (dfor  k asked  :if (in k fixed)  k (get asked k)))
               {"stage" begun  #** (asdict saved)  #** (asdict config)})
   (setv train (replace saved #** (dfor  [k v] (.items asked)  :if (in k (asdict saved))  k v))
-        corpus (as-corpus text (tokenizer-from (get meta "tokenizer")
-                                  :vocab-size config.vocab-size  :source f"{path}"))
+        corpus (as-corpus text own)
         run (Run corpus config train :stage begun :folder folder))
   (try
     (check-moments run tensors (get meta "step"))

@@ -25,7 +25,7 @@
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
       RUNS          "runs"
-      MOST-NAME     100    ; letters of a text's name in its folder's
+      MOST-NAME     100    ; letters of a name in its folder's
       EXIT-CODES    {"SIGINT" 130  "SIGTERM" 143  "SIGHUP" 129})       ; as shells: 128 and number
 
 ;;; What is asked for
@@ -67,24 +67,24 @@
 
 ;;; Its folder
 
-(defn name-of [text]
-  "The name of the file TEXT, without its ending, fit for a folder's name."
-  (or (re.sub r"[^\w.-]+" "-" (cut (. (Path text) stem) MOST-NAME)) "run"))
+(defn fit-name [name]
+  "NAME, that of a text without its ending or of a model, as one that a folder may have."
+  (or (re.sub r"[^\w.-]+" "-" (cut name MOST-NAME)) "run"))
 
-(defn own-folders [text]
-  "runs/NAME, where NAME is the text's, then the same with a number behind it, from 2 on."
-  (setv stem (/ (Path RUNS) (name-of text)))
-  (yield stem)
+(defn folders-named [name]
+  "runs/NAME, then the same with a number behind it, from 2 on."
+  (setv first-one (/ (Path RUNS) (fit-name name)))
+  (yield first-one)
   (for [number (count 2)]
-    (yield (.with-name stem f"{stem.name}-{number}"))))
+    (yield (.with-name first-one f"{first-one.name}-{number}"))))
 
-(defn free-folder [text]
-  "The first of TEXT's own folders that is not taken."
-  (next (gfor  folder (own-folders text)  :if (not (.exists folder))  folder)))
+(defn free-folder [name]
+  "The first of the folders of that NAME that is not taken."
+  (next (gfor  folder (folders-named name)  :if (not (.exists folder))  folder)))
 
-(defn new-folder [text]
-  "The first of TEXT's own folders that could be made, now made: no other process has it."
-  (for [folder (own-folders text)]
+(defn new-folder [name]
+  "The first of the folders of that NAME that could be made, now made: no other process has it."
+  (for [folder (folders-named name)]
     (try
       (.mkdir folder :parents True)
       (except [FileExistsError]
