@@ -350,7 +350,7 @@ it, one sample at a time or many; and what --window half shows the model."
     (.extend gone (map weakref.ref read.tensors))
     read)
   (setv reader kv-cache.reader)
-  (.setattr monkeypatch kv-cache "reader" (fn [model] (kept (reader model))))
+  (.setattr monkeypatch kv-cache "reader" (fn [#* how] (kept (reader #* how))))
   (all-logits model (random-ids 1 9))
   (assert (and (recorded) (> (len gone) 20)))
   (del model)

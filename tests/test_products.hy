@@ -171,6 +171,17 @@ Here oneDNN computes every product, however small, whatever processor this is."
                   #** (if autocast {"rtol" 0.1  "atol" 0.1} {})))
   (assert (= (bool asked) (not autocast))))
 
+(defn test-weights-are-packed-once-it-pays []
+  "For several texts, and from the first full window on; then they stay so."
+  (setv model (.eval (gpt))  cache (KVCache))
+  (defn packs [B T]
+    (.next-logits cache model (ids B T) :block-size 6)
+    (any (gfor  t cache.reader.read.tensors  t.is-mkldnn)))
+  (assert (= [False False True True] (lfor  [B T] [[1 2] [1 5] [2 2] [1 3]]  (packs B T))))
+  (setv cache (KVCache))
+  (for [T (range 1 9)]
+    (assert (= (packs 1 T) (> T 6)))))
+
 (defn test-evaluation-says-the-same [asked monkeypatch]
   (setv model   (gpt)
         batches (lfor  B [3 2]  [(ids B 6) (ids B 6)])

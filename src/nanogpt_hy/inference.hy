@@ -12,7 +12,7 @@ The tests hold that it is fast.hy's model."
          torch.nn.functional :as F
          nanogpt-hy.products [by-onednn onednn packed])
 
-(setv SEVERAL  2             ; rows: of a single one, reading the weights is all that takes time
+(setv SEVERAL  4             ; rows: with fewer, reading the weights is all that takes time
       FEW-ROWS (/ 1 12))     ; of the inputs: with more, reading the weights is no longer the most
 
 ;;; The layers
@@ -43,15 +43,16 @@ The tests hold that it is fast.hy's model."
   "Whether products with WEIGHT are divided here, and not by torch."
   (and (is-plain weight) (torch.backends.mkl.is-available)))
 
-(defn linear [layer]
-  "nn.Linear -> function, (B t I) -> (B t O)"
+(defn linear [layer [packs False]]
+  "nn.Linear -> function, (B t I) -> (B t O). If it PACKS weights, which takes as much memory again,
+  products of several rows are quicker, where oneDNN computes them."
   (setv [weight bias] (map fixed [layer.weight layer.bias]))
   (if (is-divided weight)
-    (divided-linear weight bias)
+    (divided-linear weight bias (when packs (packed weight)))
     (holding (fn [x] (F.linear x weight bias)) weight bias)))
 
-(defn divided-linear [weight bias]
-  "(O I) (O) -> function, (B t I) -> (B t O)
+(defn divided-linear [weight bias ordered]
+  "(O I) (O) -> function, (B t I) -> (B t O). ORDERED is None, or WEIGHT packed.
 
   MKL divides small products badly among threads. So each thread gets a product of its own: few rows
   times its part of the weights, or its part of the rows. Weights are read fastest along their
@@ -64,14 +65,17 @@ The tests hold that it is fast.hy's model."
         biases  (if (is bias None) None (.view bias P 1 -1))
         shared  (.expand (.t weight) threads I O)
         few     (max 1 (int (* FEW-ROWS I)))
-        ordered (packed weight)
-        several (if (= P threads) SEVERAL 1))    ; a row that cannot be divided is for oneDNN, too
+        several (cond
+                  (!= P threads)    1            ; a row that cannot be divided is for oneDNN, too
+                  (is ordered None) SEVERAL
+                  True              2)
+        own     (if (is ordered None) weight ordered))
   (defn through [x]
     (setv [B t _] x.shape
           n (* B t))
     (cond
-      (and (>= n several) (by-onednn x ordered))
-                    (onednn x ordered bias)
+      (and (>= n several) (by-onednn x own))
+                    (onednn x own bias)
       (= n 1)       (-> (.expand x P 1 I)
                         (product-in-parts parts biases)              ; (P 1 O/P)
                         (.view 1 1 O))
@@ -96,12 +100,12 @@ The tests hold that it is fast.hy's model."
         [shape eps]   [layer.normalized-shape layer.eps])
   (holding (fn [x] (torch.layer-norm x shape weight bias eps)) weight bias))
 
-(defn attention [layer]
+(defn attention [layer packs]
   "Attention -> function, (B t C) -> (B t C), or of the last token ALONE (B 1 C), for t tokens that
   follow KNOWN others, whose keys and values are in KEPT (2 B H T D). Theirs are put there, unless
   it is None. Either KNOWN is 0 or t is 1: one token looks at all there are, so only the first case
   is masked."
-  (setv [c-attn c-proj] (map linear [layer.c-attn layer.c-proj])
+  (setv [c-attn c-proj] (lfor  part [layer.c-attn layer.c-proj]  (linear part packs))
         [H scale] [layer.n-head layer.scale])
   (defn talk [x kept known alone]
     (setv [B t C] x.shape
@@ -122,17 +126,17 @@ The tests hold that it is fast.hy's model."
         c-proj))
   (holding talk c-attn c-proj))
 
-(defn mlp [layer]
+(defn mlp [layer packs]
   "MLP -> function, (B t C) -> (B t C)"
-  (setv [c-fc c-proj] (map linear [layer.c-fc layer.c-proj])
+  (setv [c-fc c-proj] (lfor  part [layer.c-fc layer.c-proj]  (linear part packs))
         activation    layer.activation)
   (holding (fn [x] (-> x c-fc activation c-proj)) c-fc c-proj))
 
-(defn block [layer]
+(defn block [layer [packs False]]
   "FastBlock -> function, (B t C) -> (B t C) or (B 1 C), with what else `attention` takes"
   (setv [ln-1 ln-2] (map norm [layer.ln-1 layer.ln-2])
-        talk  (attention layer.attn)
-        think (mlp layer.mlp))
+        talk  (attention layer.attn packs)
+        think (mlp layer.mlp packs))
   (defn through [x kept known alone]
     (setv said (talk (ln-1 x) kept known alone)
           x    (+ (if alone (ncut x : -1:) x) said))
@@ -141,16 +145,16 @@ The tests hold that it is fast.hy's model."
 
 ;;; The model
 
-(defn reader [model]
+(defn reader [model packs]
   "FastGPT -> function, (B t) -> (B V): the logits after t tokens that follow KNOWN others, whose
-  keys and values are in MEMORY, one tensor a block (see `attention`), or None.
+  keys and values are in MEMORY, one tensor a block (see `attention`), or None. PACKS: see `linear`.
 
   Nobody asks what the last block makes of earlier tokens, so it works for the last one alone."
   (setv transformer model.transformer
         [wte wpe]   (map fixed [transformer.wte.weight transformer.wpe.weight])
-        blocks      (list (map block transformer.h))
+        blocks      (lfor  layer transformer.h  (block layer packs))
         last        (get blocks -1)
-        [ln-f lm-head] [(norm transformer.ln-f) (linear model.lm-head)])
+        [ln-f lm-head] [(norm transformer.ln-f) (linear model.lm-head packs)])
   (defn read [ids memory known]
     (setv t (get ids.shape 1)
           x (+ (F.embedding ids wte) (.narrow wpe 0 known t)))                   ; (B t C)

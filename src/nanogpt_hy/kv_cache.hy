@@ -47,11 +47,12 @@ only the new token goes through the model (inference.hy). What is asked for ofte
 
 (defclass Reader []
   "A model's `reader`, for its weights as they are now: of a whole window, or of one token more.
-  What it is asked for often is recorded, for the readers of all models of its form."
+  What it is asked for often is recorded, for the readers of all models of its form. If it PACKS
+  weights, it takes a moment to make and is quicker for several texts, and for windows."
 
-  (defn __init__ [self model]
+  (defn __init__ [self model packs]
     (setv table        model.transformer.wpe.weight
-          self.read    (reader model)
+          self.read    (reader model packs)
           self.widest  (* 4 (get table.shape 1))
           self.divided (is-divided table)
           form         (when (and (is-plain table) (can-record))
@@ -114,11 +115,12 @@ only the new token goes through the model (inference.hy). What is asked for ofte
     (and (is model self.model)
          (= self.changes (changes self.weights))))
 
-  (defn learn [self model]
+  (defn learn [self model packs]
     (setv self.model   model
+          self.packs   packs
           self.weights (list (.parameters model))
           self.changes (changes self.weights)
-          self.reader  (Reader model)
+          self.reader  (Reader model packs)
           self.ids     None))
 
   (defn remembers [self ids]
@@ -133,10 +135,13 @@ only the new token goes through the model (inference.hy). What is asked for ofte
 
   (defn [(torch.inference-mode)] logits [self model ids full]
     "(B T) -> (B V). FULL: the window is, so nothing that it leaves can be used again."
-    (unless (self.knows model)
-      (self.learn model))
+    (setv several (> (len ids) 1))
+    (unless (and (self.knows model) (or self.packs (not several)))
+      (self.learn model several))
     (unless (self.remembers ids)
       (when full
+        (unless self.packs             ; the next window will be full, too
+          (self.learn model True))
         (return (.window self.reader ids)))
       (self.begin ids))
     (setv known    (get self.ids.shape 1)

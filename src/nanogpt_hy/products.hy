@@ -12,8 +12,8 @@ takes to begin do not matter. Everything else is left to torch."
          torch.nn.functional :as F
          torch.overrides [TorchFunctionMode])
 
-(setv LEAST        (** 2 21)      ; multiplications from which on oneDNN is quicker
-      LEAST-PACKED (** 2 20))     ; the same, if the weights are packed
+(setv LEAST        (** 2 21)                ; multiplications from which on oneDNN is quicker
+      LEAST-PACKED (* 3 (** 2 19)))         ; the same, if the weights are packed
 
 (defn mkl-is-narrow []
   "Whether oneDNN takes more numbers at a time than MKL here: on one of AMD's processors with what
