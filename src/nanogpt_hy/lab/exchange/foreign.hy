@@ -19,7 +19,7 @@ and only plain tensors of finite floats are taken."
 
 (setv SIZES    ["vocab_size" "block_size" "n_layer" "n_head" "n_embd"]
       ANOTHER  "use another model"
-      FLOATS   #{torch.float16 torch.bfloat16 torch.float32 torch.float64})
+      PLAIN    #{torch.float16 torch.bfloat16 torch.float32 torch.float64 torch.bool})
 
 (defn foreign-config [values source]
   "-> GPTConfig: VALUES, all sizes among them, which came from the file SOURCE."
@@ -46,7 +46,7 @@ and only plain tensors of finite floats are taken."
 (defn check-plain [name t source]
   "RequestError where a stranger's tensor is no ordinary one, or its name no name."
   (unless (and (isinstance name str) (isinstance t torch.Tensor) (= t.device.type "cpu")
-               (is t.layout torch.strided) (in t.dtype #{#* FLOATS torch.bool}))
+               (is t.layout torch.strided) (in t.dtype PLAIN))
     (refuse source f"has {(short name)}, which is no plain tensor of floats" ANOTHER)))
 
 (defn plain [name t source]
