@@ -490,6 +490,10 @@
   (assert (= [] (list (.iterdir (/ tmp-path "runs/ab-2")))))
   (assert (.exists (/ tmp-path "runs/ab-3/last.safetensors"))))
 
+(defn test-an-empty-name-is-none [ask]
+  (for [option ["--stage" "--preset" "--tokenizer"]]
+    (refused (train ask f"{option}=") f"{option} is empty" "leave it out")))
+
 (defn test-a-text-with-a-long-name [ask tmp-path]
   (setv name (+ (* "n" 251) ".txt"))
   (os.rename "ab.txt" name)

@@ -142,6 +142,12 @@
   (assert (in f"claims {name} 1000000000" (refusals ckpt)))
   (assert (< (- (time.monotonic) before) 2)))
 
+(defn test-layers-and-heads-are-a-lie-together [ckpt]
+  "Stage gpt has a module for each head, and minutes would go by before they were all made."
+  (tampered ckpt (fn [head meta]
+                   (.update (get meta "config") {"n_layer" 1000  "n_head" 1000  "n_embd" 1000})))
+  (assert (in "claims 1000000 heads in all" (refusals ckpt))))
+
 (setv W "model.1.weight")               ; F32 (3 2)
 (setv BAD-ENTRIES
   [["shape" [2 2]                    "does not fit its bytes"]

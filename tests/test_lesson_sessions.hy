@@ -386,6 +386,7 @@ An introduction with a [link](there.md) and **words**.
 
 (defn test-pictures-of-lessons []
   (assert (= (bars {"a" 0.5  "\n" 0.25} :width 8) "   a 0.500 ####\n   / 0.250 ##"))
+  (assert (= 9 (len (.splitlines (curve [0.0 0.0])))))
   (assert (= (.splitlines (curve [4.0 2.0 1.0] :height 2))
              ["   4.00 | #"  "   2.00 | # #"  "         from 4.00 to 1.00"])))
 

@@ -11,6 +11,7 @@ exercise is passed by its solution and by nothing that is wrong."
          pytest
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.lisp.finding [find-piece]
+         nanogpt-hy.lab.lisp.hints [hint-for python-in]
          nanogpt-hy.lessons.blocks [agree]
          nanogpt-hy.lessons.exercise [check-file exercise-text the-exercise write-exercise]
          nanogpt-hy.lessons.lesson [as-number Code Command find-lesson lesson-paths Question
@@ -196,6 +197,7 @@ exercise is passed by its solution and by nothing that is wrong."
   ["head" "(/ (@ q (.transpose k -2 -1)) 8)" "should be 1: divide"]
   ["head" "(/ (@ k (.transpose q -2 -1)) (sqrt D))" "instead of"]
   ["head" "(@ q k)" "the last two axes"]
+  ["head" "(/ (@ q (.transpose k 1 2)) (sqrt D))" "count axes from the end"]
   ["head" "(@ q k.T)" "the last two axes"]
   ["head" "(* (@ q (.transpose k -2 -1)) (sqrt D))" "multiplied by the root"]
   ["head" "(F.softmax (/ (@ q (.transpose k -2 -1)) (sqrt D)) :dim -1)" "softmax comes twice"]
@@ -309,6 +311,30 @@ exercise is passed by its solution and by nothing that is wrong."
   (with [failed (pytest.raises WorkError)]
     (check-file (find-lesson name) (filled (find-lesson name) answer tmp-path)))
   (assert (.endswith (str failed.value) words)))
+
+(defn test-hints []
+  (assert (in "before it is used" (hint-for (UnboundLocalError "q") "")))
+  (assert (is None (hint-for (NameError "said by hand") "")))
+  (assert (in "x.shape" (hint-for (NameError "" :name "shape") "(get shape 1)")))
+  (assert (is None (python-in "(setv f (fn[x] (+ x 1))) (defn g[x] x)")))
+  (assert (in "f( is Python" (python-in "(setv y f(x))"))))
+
+(defn test-a-block-may-add-by-itself [tmp-path]
+  "Not every right one is made of Residuals."
+  (setv path (/ tmp-path "mine.hy"))
+  (.write-text path "
+(require nanogpt-hy.notation [deflayer])
+(import torch.nn :as nn  nanogpt-hy.course [FeedForward MultiHeadAttention])
+(deflayer Block [n h * [dropout 0.0]]
+  \"(B T C) -> (B T C)\"
+  [n1    (nn.LayerNorm n)
+   n2    (nn.LayerNorm n)
+   talk  (MultiHeadAttention n h :dropout dropout)
+   think (FeedForward n :dropout dropout)]
+  (forward [self x]
+    (setv x (+ x (self.talk (self.n1 x))))
+    (+ x (self.think (self.n2 x)))))")
+  (assert (= "Block" (check-file (find-lesson 11) path))))
 
 (defn test-a-loop-for-ever-ends [tmp-path monkeypatch]
   (.setattr monkeypatch "nanogpt_hy.lessons.exercise.PATIENCE" 1)

@@ -11,6 +11,7 @@
          pytest
          nanogpt-hy.course [CharTokenizer]
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.data.byte-pairs [Pieces]
          nanogpt-hy.lab.data.encoding :as encoding
          nanogpt-hy.lab.data.encoding [Decoder encode-array unknown-characters]
          nanogpt-hy.lab.data.gpt2-json :as gpt2-json
@@ -240,6 +241,16 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (setv tokenizer (read-tokenizer tmp-path))
   (assert (= (.encode tokenizer text) (.encode made text)))
   (assert (= (.encode tokenizer "<|endoftext|>") [made.vocab-size])))
+
+(defn test-a-space-before-the-text-comes-once []
+  "Also before a text that is long enough to be cut."
+  (setv spec (json.loads (. (make-tokenizer "bpe:300" (* "hello world\n" 50)) json))
+        (get spec "pre_tokenizer" "add_prefix_space") True
+        pieces (Pieces (json.dumps spec))
+        text   (* "hello\n" 40,000))
+  (assert pieces.whole)
+  (assert (= (.encode pieces text)
+             (. (.encode pieces.model text :add-special-tokens False) ids))))
 
 (defn test-merges-in-the-old-form [tmp-path]
   (setv spec  (gpt2-like)

@@ -43,8 +43,8 @@ how many times as long it takes without: 1 is a lever that brings nothing for th
     (lfor  group adamw.param-groups  w (get group "params")  w)
     most))
 
-(defn torchs-linear [layer]
-  "As inference's: torch and MKL divide the work."
+(defn torchs-linear [layer [packs False]]
+  "As inference's, but nothing is packed: torch and MKL divide the work."
   (inference.holding (partial F.linear :weight layer.weight :bias layer.bias)
                      layer.weight layer.bias))
 

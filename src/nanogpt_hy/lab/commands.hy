@@ -41,8 +41,10 @@
   (setv settings (if config (read-settings config) {}))
   (when (and resume init-from)
     (raise (RequestError "--resume goes on with a run, --init-from begins one: give one of them")))
-  (for [[option value] [["--stage" stage] ["--tokenizer" tokenizer]]]
-    (when (and init-from value)
+  (for [[option value] [["--stage" stage] ["--tokenizer" tokenizer] ["--preset" preset]]]
+    (when (= value "")
+      (raise (RequestError f"{option} is empty: give a name, or leave it out")))
+    (when (and init-from value (!= option "--preset"))
       (raise (RequestError f"--init-from brings its own {option}: leave that out"))))
   (when resume
     (setv folder (or out (leaders-word "newest run"

@@ -5,7 +5,7 @@
          torch.nn :as nn
          torch.nn.functional :as F
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.course [MultiHeadAttention]
+         nanogpt-hy.course [FeedForward MultiHeadAttention]
          nanogpt-hy.lessons.checks [CHECKS]
          nanogpt-hy.lessons.checks.attention [check-attention-weights check-many-heads]
          nanogpt-hy.lessons.checks.basics [must must-be-shaped repeatable same]
@@ -15,13 +15,20 @@
 
 ;;; Lesson 8
 
+(defn must-multiply [weigh q k sentence]
+  "CheckFailed with SENTENCE, if WEIGH cannot multiply queries and keys of these shapes."
+  (try
+    (weigh q k)
+    (except [RuntimeError]
+      (must False sentence))))
+
 (defn check-all-sizes [weigh]
   "attention-weights, for two head sizes: dividing by 8 is right for one of them by chance."
-  (try
-    (weigh (torch.zeros 2 5 8) (torch.zeros 2 7 8))
-    (except [RuntimeError]
-      (must False (+ "queries of (2 5 8) and keys of (2 7 8) do not fit together: of the keys the "
-                     "last two axes, and no others, have to change places"))))
+  (must-multiply weigh (torch.zeros 2 5 8) (torch.zeros 2 7 8)
+    (+ "queries of (2 5 8) and keys of (2 7 8) do not fit together: of the keys the last two axes, "
+       "and no others, have to change places"))
+  (must-multiply weigh (torch.zeros 2 3 5 8) (torch.zeros 2 3 7 8)
+    "with one axis more, for several heads, they do not fit: count axes from the end, -2 and -1")
   (check-attention-weights weigh)
   (check-attention-weights weigh :size 256))
 
@@ -68,7 +75,9 @@
   (setv block (make 8 2)
         x     (torch.randn 2 5 8)
         large (+ 3 (* 10 x)))
-  (must (torch.allclose (- (block.talk large) large) (- (block.talk x) x) :atol 1e-3)
+  (for [layer (.modules block)  :if (isinstance layer FeedForward)  p (.parameters layer)]
+    (nn.init.zeros_ p))                    ; what is left is x and what attention adds
+  (must (torch.allclose (- (block large) large) (- (block x) x) :atol 1e-3)
         (+ "what attention adds depends on how large x is: give it x normed, then it sees only how "
            "the channels compare")))
 

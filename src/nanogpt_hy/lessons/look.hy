@@ -26,7 +26,7 @@
 (defn curve [values * [height 8] [low 0.0] [label "{:.2f}"]]
   "[numbers] -> text: a column of signs for each, from LOW up; the scale stands at the left, the
   first and the last number below."
-  (setv high (max values)
+  (setv high (max [#* values (+ low 1e-9)])
         level (fn [v] (round (* height (/ (- v low) (- high low)))))
         levels (lfor  v values  (level v)))
   (.join "\n"

@@ -80,7 +80,10 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
   (for [[name most] (.items {"vocab_size" widest  "block_size" widest  "n_embd" widest
                              "n_layer" deepest  "n_head" deepest})]
     (when (> (.get config name 1) most)
-      (return f"claims {name} {(get config name)}, which its {(sum weights)} weights cannot be"))))
+      (return f"claims {name} {(get config name)}, which its {(sum weights)} weights cannot be")))
+  (setv heads (* (.get config "n_layer" 1) (.get config "n_head" 1)))
+  (when (> heads (* 10 deepest))
+    (return f"claims {heads} heads in all, which its {(len weights)} tensors cannot be")))
 
 (defn check-meta [path notes entries]
   "file name, {key: text}, {name: (dtype shape)} -> dict: our metadata among the texts, checked."

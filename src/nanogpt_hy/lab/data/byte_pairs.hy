@@ -42,7 +42,10 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
           self.bytes      (piece-bytes parts)
           self.vocab-size (+ 1 (max self.bytes))
           self.model      (bpe-model self.json parts source)
-          self.whole      (any (gfor  token (get parts 2)  (.search CUT (get token "content"))))))
+          ;; Before each part there would come the space that belongs before the text.
+          self.whole      (or (get parts 3)
+                              (any (gfor  token (get parts 2)
+                                          (.search CUT (get token "content")))))))
 
   (defn parts [self texts]
     (if self.whole [(.join "" texts)] (chunks texts)))

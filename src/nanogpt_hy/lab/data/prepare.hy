@@ -21,8 +21,9 @@
 (defn check-parts [tokenizer]
   "RequestError if the tokenizer wants a text as a whole."
   (when tokenizer.whole
-    (raise (RequestError (+ "this tokenizer has added tokens with white space in them, so that no "
-                            "text can be cut safely: use another one, or train on the text")))))
+    (raise (RequestError (+ "this tokenizer puts a space before a text, or has added tokens with "
+                            "white space in them, so that no text can be cut safely: use another "
+                            "one, or train on the text")))))
 
 (defn kind-of [tokenizer]
   "-> str: the kind of numbers that hold the tokenizer's ids, as safetensors names it."

@@ -12,7 +12,10 @@
 (defn python-in [text]
   "What to say of the first call or index in TEXT that is written as in Python; None if there is
   none."
-  (setv found (re.search r"(?:([\w\]).]+)\.)?([A-Za-z_]\w*)([(\[])" (code-of text)))
+  (setv found (re.search (+ r"(?:([\w\]).]+)\.)?"
+                            r"(?<!\w)(?<!\(defn )(?!fn\[)"           ; Hy too needs no blank there
+                            r"([A-Za-z_]\w*)([(\[])")
+                         (code-of text)))
   (when found
     (setv [of name bracket] (.groups found)
           whole (if of f"{of}.{name}" name))
@@ -44,15 +47,20 @@
 (defn method-named [name]
   "What to say of a NAME that is a tensor's method; None if it is none."
   (import torch)
-  (when (hasattr torch.Tensor (hy.mangle name))
-    f"of a tensor x it is a method: (.{name} x ...), with a dot"))
+  (setv found (getattr torch.Tensor (hy.mangle name) None))
+  (cond
+    (callable found)      f"of a tensor x it is a method: (.{name} x ...), with a dot"
+    (is-not found None)   f"of a tensor x it is x.{name}"))
 
 (defn hint-for [error text]
   "What often leads to such an ERROR in TEXT, if anything."
   (setv words (str error))
   (cond
+    (isinstance error UnboundLocalError)        ; Python keeps no name in it
+      "a name that a function sets is its own from the beginning: set it before it is used"
     (isinstance error NameError)
-      (hint-for-name (hy.unmangle (or error.name "")) text)
+      (when error.name
+        (hint-for-name (hy.unmangle error.name) text))
     (in "not callable" words)
       (or (python-in text) "(f x) calls f: there may be a parenthesis too many")
     (in "forward() missing" words)

@@ -19,6 +19,8 @@
         f"{(len text)} characters became {(len ids)} ids: each should become one")
   (must (= (set ids) (set (range (len (set text)))))
         "the ids should be 0, 1, 2, …: they are the numbers of rows in a table")
+  (must (= ids (lfor  char text  (.index (list tokenizer.chars) char)))
+        "the id of a character should be its place among chars")
   (must (= (.decode tokenizer ids) text)
         "decode does not undo encode: what the model writes could not be read"))
 

@@ -136,5 +136,5 @@
           "biases should start at 0"))
   (setv norm (nn.LayerNorm 8))
   (init norm)
-  (must (torch.equal norm.weight (torch.ones 8))
-        "a layer norm should start as it is, scaling by 1"))
+  (must (and (torch.equal norm.weight (torch.ones 8)) (torch.equal norm.bias (torch.zeros 8)))
+        "a layer norm should start as it is, scaling by 1 and adding 0"))
