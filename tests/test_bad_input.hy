@@ -465,14 +465,14 @@
   (assert (= "# mine\n" (.read-text path)))
   (assert (= [path] (list (.iterdir (/ tmp-path "mine"))))))
 
-(defn [(pytest.mark.skipif (= os.name "nt") :reason "no locks of folders there")]
-      test-two-do-not-train-in-one-folder [ask]
+(setv where-folders-lock (pytest.mark.skipif (= os.name "nt") :reason "no locks of folders there"))
+
+(defn [where-folders-lock] test-two-do-not-train-in-one-folder [ask]
   (with [_ (held (Path "runs/ab"))]
     (refused (ask "train" "ab.txt" "--resume") "another process is training in runs/ab"))
   (well (ask "train" "ab.txt" "--resume")))
 
-(defn [(pytest.mark.skipif (= os.name "nt") :reason "no locks of folders there")]
-      test-two-do-not-begin-in-one-folder [ask tmp-path]
+(defn [where-folders-lock] test-two-do-not-begin-in-one-folder [ask tmp-path]
   "The second one is told before it writes anything there."
   (setv folder (/ tmp-path "runs/new"))
   (.mkdir folder)

@@ -314,6 +314,8 @@ exercise is passed by its solution and by nothing that is wrong."
 
 (defn test-hints []
   (assert (in "before it is used" (hint-for (UnboundLocalError "q") "")))
+  (for [name ["x" "embed" "B"]]                ; in the REPL there is no layer and no parameter
+    (assert (is None (hint-for (NameError "" :name name) ""))))
   (assert (is None (hint-for (NameError "said by hand") "")))
   (assert (in "x.shape" (hint-for (NameError "" :name "shape") "(get shape 1)")))
   (assert (is None (python-in "(setv f (fn[x] (+ x 1))) (defn g[x] x)")))

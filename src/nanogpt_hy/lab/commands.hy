@@ -27,8 +27,8 @@
          nanogpt-hy.lab.training.profile [profile-steps]
          nanogpt-hy.lab.training.report [Report]
          nanogpt-hy.lab.training.resume [resume-run]
-         nanogpt-hy.lab.training.session [begin check-writable chosen-preset EXIT-CODES go
-                                          new-folder new-run read-settings RUNS tuned-run]
+         nanogpt-hy.lab.training.session [begin chosen-preset EXIT-CODES go new-folder new-run
+                                          read-settings RUNS tuned-run]
          nanogpt-hy.lab.training.summary [in-words summary]
          nanogpt-hy.lab.training.tensorboard [curves summary-writer]
          nanogpt-hy.lab.training.trainer [steps])
@@ -41,10 +41,11 @@
   (setv settings (if config (read-settings config) {}))
   (when (and resume init-from)
     (raise (RequestError "--resume goes on with a run, --init-from begins one: give one of them")))
-  (for [[option value] [["--stage" stage] ["--tokenizer" tokenizer] ["--preset" preset]]]
+  (for [[option value] [["--preset" preset] ["--stage" stage] ["--tokenizer" tokenizer]]]
     (when (= value "")
-      (raise (RequestError f"{option} is empty: give a name, or leave it out")))
-    (when (and init-from value (!= option "--preset"))
+      (raise (RequestError f"{option} is empty: give a name, or leave it out"))))
+  (for [[option value] [["--stage" stage] ["--tokenizer" tokenizer]]]
+    (when (and init-from value)
       (raise (RequestError f"--init-from brings its own {option}: leave that out"))))
   (when resume
     (setv folder (or out (leaders-word "newest run"
@@ -92,10 +93,7 @@
       (check-agreement run)
       (unless (get request "resume")
         (setv run.folder (or run.folder (folder-after text)))
-        (when group.leads
-          (check-writable run.folder))
-        (hold run.folder)                         ; before anybody looks into it, and then writes
-        (begin run))
+        (begin run hold))
       (when group.leads
         (.introduce report (+ why (if run.step f"; goes on at step {run.step :,}" ""))))
       (with [_ report

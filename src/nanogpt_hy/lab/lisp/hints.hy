@@ -26,13 +26,15 @@
          True            f"({name} ...)"))))
 
 (defn hint-for-name [name text]
-  "What to say of a NAME in TEXT that nothing has; None if there is nothing to say."
+  "What to say of a NAME in TEXT that nothing has; None if there is nothing to say. In the REPL,
+  where TEXT is empty, nothing is known of layers and parameters."
   (cond
     (in name [#* OPERATORS "=="])
       (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
     (= name "->")       "-> is a macro: write (require hyrule [->]) above"
     (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
     (in name ["true" "false" "none"]) f"in Hy it is {(.capitalize name)}, as in Python"
+    (not text)          (method-named name)
     (.isupper name)
       (if (re.search (+ r"(?<![\w-])" (re.escape (.lower name)) r"(?![\w-])")
                      (code-of text))
@@ -45,7 +47,7 @@
     True                (or (python-in text) (method-named name))))
 
 (defn method-named [name]
-  "What to say of a NAME that is a tensor's method; None if it is none."
+  "What to say of a NAME that tensors have; None if it is none of theirs."
   (import torch)
   (setv found (getattr torch.Tensor (hy.mangle name) None))
   (cond

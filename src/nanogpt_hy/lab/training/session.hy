@@ -121,10 +121,12 @@
       (.add document name value)))
   (write-atomic (/ run.folder "config.toml") (tomlkit.dumps document)))
 
-(defn begin [run]
-  "Give a new run its folder and what belongs there before the first step."
+(defn begin [run [hold (fn [folder])]]
+  "Give a new run its folder and what belongs there before the first step. HOLD keeps others out of
+  it, before anybody looks into it and then writes."
   (when run.group.leads
     (check-writable run.folder)
+    (hold run.folder)
     (check-free run.folder)
     (write-config run))
   (log-metrics run {"event" "start"  "stage" run.stage  "text" run.corpus.path
