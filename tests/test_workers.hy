@@ -1,8 +1,11 @@
 "adamw.hy and workers.hy: torch's AdamW, and the gradient of a batch by two threads, are what the
 plain forms give."
 
-(import  dataclasses [replace]
+(import  ctypes
+         dataclasses [replace]
          math [inf nan]
+         platform
+         sys
          hypothesis [given settings strategies :as st]
          pytest
          recordings [recordable]
@@ -14,7 +17,9 @@ plain forms give."
          nanogpt-hy.course [GPT train-step]
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.lab.training.adamw [AdamW parameter-groups]
-         nanogpt-hy.lab.training.device [with-threads]
+         nanogpt-hy.lab.training.compiled-gradient :as compiled-gradient
+         nanogpt-hy.lab.training.compiled-gradient [as-function CompiledGradient]
+         nanogpt-hy.lab.training.device [keep-memory with-threads]
          nanogpt-hy.lab.training.saving [state-tensors]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
@@ -102,12 +107,12 @@ plain forms give."
 
 ;;; Two threads
 
-(defn workers-of [c * [chance None]]
+(defn workers-of [c * [chance None] [compiled False]]
   "-> model, its optimizer and the Workers of it, of which there are two."
   (setv model (gpt c)
         adamw (AdamW (parameter-groups model 0.1) :betas [0.9 0.99] :flat True))
   (with [_ (with-threads 2)]
-    (setv workers (Workers model c adamw chance)))
+    (setv workers (Workers model c adamw chance :compiled compiled)))
   (assert (= 2 (len workers.models)))
   [model adamw workers])
 
@@ -244,3 +249,91 @@ plain forms give."
     test-what-is-not-recorded [options root]
   (setv run (new-run (str (/ root "data" "ab.txt")) :device "cpu" #** options))
   (assert (not (isinstance run.workers.add-gradient Recorded))))
+
+;;; Compiled
+
+(defn [(pytest.mark.parametrize "c" [NARROW-ONE
+                                     (replace NARROW-ONE :bias False)
+                                     (replace NARROW-ONE :tied False)
+                                     (replace NARROW-ONE :block-size 70)]
+                                :ids ["plain" "no-bias" "untied" "in-parts"])
+       (settings :max-examples 5 :deadline None)
+       (given :B (st.integers 1 5) :share (st.floats 0.1 1))]
+    test-as-a-function-of-its-numbers-the-gradient-is-the-same [c B share]
+  (setv [model adamw _] (workers-of c :compiled True)
+        batch (lfor  _ "xy"  (torch.randint 11 #(B c.block-size)))
+        [loss gradient] ((as-function add-gradient model adamw.weights share)
+                         #* batch adamw.numbers))
+  (assert (not (.any adamw.gradients)))                ; nothing was added to what the model has
+  (assert (torch.equal loss (add-gradient model #* batch share)))
+  (assert (torch.equal gradient adamw.gradients)))
+
+(defn [(pytest.mark.parametrize #("options" "expected")
+         [#({} CompiledGradient)  #({"dropout" 0.1} None)  #({"n_embd" 72} None)])]
+    test-who-computes-what-is-compiled [options expected]
+  "Two threads, each its own rows; but dropout, and what is wide, one program with all threads."
+  (setv c (replace NARROW-ONE #** options)
+        model (gpt c))
+  (with [_ (with-threads 2)]
+    (setv both (Workers model c (AdamW (parameter-groups model 0.1) :betas [0.9 0.99] :flat True)
+                        None :compiled True)))
+  (if expected
+    (assert (= [(isinstance both.add-gradient expected) 2 1]
+               [True (len both.models) both.threads-each]))
+    (assert (= [1 2] [(len both.models) both.threads-each]))))
+
+(defn [pytest.mark.slow] test-two-threads-run-what-is-compiled []
+  (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
+        other (gpt NARROW-ONE))
+  (for [w (.parameters other)]
+    (setv w.grad (torch.zeros-like w)))
+  (for [B [3 3 2]]                                 ; two rows and one, again, and one each
+    (setv [x y] (batch B))
+    (assert-close (.add-gradients both x y 0.5 (.chances both)) (add-gradient other x y 0.5))
+    (for [[w twin] (zip (.parameters model) (.parameters other))]
+      (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6))
+    (with [_ (torch.no-grad)]                      ; nor is it for these weights only
+      (for [m [model other]  w (.parameters m)]
+        (.mul- w 1.01))))
+  (assert (not both.add-gradient.failed))
+  (assert (= 3 (len both.add-gradient.programs))))
+
+(defn [recordable] test-where-it-cannot-be-compiled-a-step-is-recorded [monkeypatch capsys]
+  "And that is said once, not of each size of a batch."
+  (defn failing [function inputs]
+    (raise (ImportError "no such compiler")))
+  (.setattr monkeypatch compiled-gradient "compiled" failing)
+  (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
+        other (gpt NARROW-ONE))
+  (for [w (.parameters other)]
+    (setv w.grad (torch.zeros-like w)))
+  (for [B [3 4]]
+    (setv [x y] (batch B))
+    (assert-close (.add-gradients both x y 1.0 (.chances both)) (add-gradient other x y 1.0)))
+  (for [[w twin] (zip (.parameters model) (.parameters other))]
+    (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6))
+  (assert (= 1 (.count (. (capsys.readouterr) err) "no such compiler")))
+  (assert (= 3 (len both.add-gradient.otherwise.records))))          ; two rows and one, and two each
+
+;;; Memory
+
+(defn [(pytest.mark.skipif (!= "glibc" (get (platform.libc-ver) 0))
+                           :reason "only glibc can be told to keep memory")]
+    test-a-step-takes-the-memory-of-the-step-before [root]
+  "Else each of these steps would get some two thousand pages from the system."
+  (import resource)
+  (defn faults [] (. (resource.getrusage resource.RUSAGE-SELF) ru-minflt))
+  (setv run (new-run (str (/ root "data" "ab.txt")) :device "cpu" :n-embd 128 :n-head 4 :n-layer 4
+                     :block-size 64 :batch-size 12))
+  (with [_ (with-threads 2)]
+    (steps run 10)
+    (setv before (faults))
+    (steps run 10))
+  (assert (< (- (faults) before) 3000)))
+
+(defn test-elsewhere-memory-is-left-alone [monkeypatch]
+  (.setattr monkeypatch sys "platform" "darwin")
+  (assert (not (keep-memory)))
+  (.setattr monkeypatch sys "platform" "linux")
+  (.setattr monkeypatch ctypes "CDLL" (fn [name] (object)))       ; musl, which has no mallopt
+  (assert (not (keep-memory))))

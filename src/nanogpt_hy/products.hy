@@ -5,7 +5,7 @@ at a time, where AMD's could take 16 from Zen 5 on; oneDNN, which torch has for 
 16. There it is more than twice as quick, as soon as a product is so large that the 10 us which it
 takes to begin do not matter. Everything else is left to torch."
 
-(import  contextlib [nullcontext]
+(import  contextlib [contextmanager nullcontext]
          functools [cache]
          torch
          torch.autograd.function [Function once-differentiable]
@@ -26,6 +26,15 @@ takes to begin do not matter. Everything else is left to torch."
        (hasattr torch.ops.mkldnn "_linear_pointwise")))
 
 (setv NARROW-MKL (mkl-is-narrow))
+
+(defn [contextmanager] mkl-alone []
+  "Within, all products are left to torch, in every thread."
+  (global NARROW-MKL)
+  (setv before NARROW-MKL
+        NARROW-MKL False)
+  (try
+    (yield)
+    (finally (setv NARROW-MKL before))))
 
 (defn by-onednn [x weight]
   "(... I) (O I) -> bool: whether oneDNN shall compute their product."

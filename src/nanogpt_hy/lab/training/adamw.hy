@@ -62,8 +62,8 @@ one operation for each group of weights and not one for each weight."
                                   "steps"    (get self.steps own)})))
 
   (defn lie-flat [self groups]
-    (setv numbers (flat-numbers self.weights)
-          flats   [numbers (torch.zeros-like numbers) (torch.zeros-like numbers)]
+    (setv self.numbers (flat-numbers self.weights)
+          flats   [self.numbers #* (lfor  _ "ab"  (torch.zeros-like self.numbers))]
           [_ self.averages self.squares] (lfor  flat flats  (views-in flat self.weights))
           self.gradients (flat-gradients self.weights)
           sizes   (lfor  g groups  (sum (gfor  w (get g "params")  (.numel w))))

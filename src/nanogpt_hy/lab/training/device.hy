@@ -1,7 +1,9 @@
 "Where and how exactly to compute: device, threads and precision, with the reasons in words."
 
 (import  contextlib [contextmanager nullcontext]
+         ctypes
          os
+         sys
          torch
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.files [short])
@@ -11,6 +13,21 @@
 ;; What CUDA's products need to give the same bits always. Older torch looks for it only once, at
 ;; the first of them.
 (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")
+
+;; glibc gives back to the system most of what is freed, and in the next step gets it anew, page by
+;; page and filled with zeros: an eighth to a fifth of a step. See mallopt(3).
+(setv M-MMAP-THRESHOLD -3  BLOCK (** 2 25)       ; kept are blocks up to 32 MB, the most it can,
+      M-TRIM-THRESHOLD -1  KEPT  (** 2 29))      ; half a gigabyte of them
+
+(defn keep-memory []
+  "Have the C library keep memory that is freed, for the next step. -> whether it does so: only
+  glibc can."
+  (setv mallopt (when (= sys.platform "linux")
+                  (getattr (ctypes.CDLL None) "mallopt" None)))
+  (and (is-not mallopt None)
+       (= 1 (mallopt M-MMAP-THRESHOLD BLOCK) (mallopt M-TRIM-THRESHOLD KEPT))))
+
+(keep-memory)
 
 (defn threads-for [config]
   "How many threads compute a model of CONFIG on the CPU: a narrow one is done before others wake."

@@ -7,11 +7,10 @@ hand is cut into parts that its cache can hold."
 
 (import  concurrent.futures [ThreadPoolExecutor]
          contextlib [contextmanager]
-         copy [deepcopy]
+         functools [partial]
          torch
-         torch.nn :as nn
          nanogpt-hy.backprop [add-gradient]
-         nanogpt-hy.lab.training.adamw [flat-gradients]
+         nanogpt-hy.lab.training.compiled-gradient [CompiledGradient shadow]
          nanogpt-hy.lab.training.compiling [compile-lazily]
          nanogpt-hy.lab.training.device [NARROW threads-for]
          nanogpt-hy.lab.training.phases [in-phase]
@@ -19,13 +18,6 @@ hand is cut into parts that its cache can hold."
 
 (setv MOST-WORKERS 2                   ; Python lets only one at a time decide what comes next
       PART (** 2 20))                  ; numbers in the widest layer that a cache holds well
-
-(defn shadow [model weights]
-  "MODEL once more, and its gradients (N): it has the same WEIGHTS, in the same memory, but a
-  gradient of its own."
-  (setv twins (lfor  w weights  (nn.Parameter w.data)))
-  [(deepcopy model (dict (zip (map id weights) twins)))
-   (flat-gradients twins)])
 
 (defn is-recorded [config]
   "Whether a step of a model of CONFIG is recorded: one without chance in it."
@@ -37,29 +29,35 @@ hand is cut into parts that its cache can hold."
 
   (defn __init__ [self model config optimizer chance * [compiled False]]
     (setv self.chance       (when config.dropout chance)
-          self.optimizer    optimizer
-          recorded          (and (not compiled) (is-recorded config))
+          narrow            (<= config.n-embd NARROW)
+          recorded          (is-recorded config)
+          apart             (and compiled narrow (not config.dropout))   ; as two threads can run,
+          alone             (and compiled (not apart))                   ; or one at a time
           threads           (cond
                               ;; Compiled code wakes the other threads less often, so all serve it.
-                              compiled (torch.get-num-threads)
-                              (and recorded (<= config.n-embd NARROW))
+                              alone (torch.get-num-threads)
+                              (and narrow (or apart recorded))
                                 (min MOST-WORKERS (torch.get-num-threads))
                               True (threads-for config))
-          count             (if compiled 1 (min MOST-WORKERS threads))
+          count             (if alone 1 (min MOST-WORKERS threads))
           ;; What else is done in a step keeps to one share of the threads too: OpenMP's go on
           ;; spinning for a while when there is nothing to do, and that in a worker's place.
           self.threads-each (// threads count)
           self.threads      (* count self.threads-each)
-          self.others       (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
-          self.models       [model #* (lfor  [m _] self.others  m)]
+          shadows           (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
+          self.models       [model #* (lfor  [m _] shadows  m)]
+          self.gradients    [optimizer.gradients #* (lfor  [_ gradient] shadows  gradient)]
           self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
-          self.add-gradient (cond compiled (compile-lazily add-gradient)
-                                  recorded (Recorded add-gradient)
-                                  True     add-gradient)
+          otherwise         (if recorded (Recorded add-gradient) add-gradient)
+          self.add-gradient (cond alone (compile-lazily add-gradient)
+                                  apart (CompiledGradient add-gradient otherwise optimizer
+                                          self.models self.gradients)
+                                  True  otherwise)
           self.in-turn      (= count 1)
-          self.pool         (when self.others
-                              (ThreadPoolExecutor count :initializer torch.set-num-threads
-                                                        :initargs [self.threads-each]))))
+          self.pool         (when shadows
+                              (ThreadPoolExecutor (len shadows)
+                                                  :initializer torch.set-num-threads
+                                                  :initargs [self.threads-each]))))
 
   (defn chances [self]
     "-> what each worker's dropout draws from in a step, all of its batches after each other."
@@ -79,12 +77,17 @@ hand is cut into parts that its cache can hold."
     (setv count  (len self.models)
           xs     (.chunk x count)
           shares (lfor  own xs  (* share (/ (len own) (len x))))
-          each   (if self.in-turn map self.pool.map)
-          losses (list (each self.own-part (range count) xs (.chunk y count) shares chances)))
-    (for [[_ gradients] self.others]
-      (.add- self.optimizer.gradients gradients)
-      (.zero- gradients))
-    (sum losses)))
+          [mine #* others] (zip (range count) xs (.chunk y count) shares chances)
+          begin  (if self.in-turn partial self.pool.submit)
+          begun  (lfor  its others  (begin self.own-part #* its))
+          loss   (self.own-part #* mine))            ; this thread is a worker too
+    (for [its begun]
+      (setv loss (+ loss (if self.in-turn (its) (.result its)))))
+    (setv [whole #* parts] self.gradients)
+    (for [part parts]
+      (.add- whole part)
+      (.zero- part))
+    loss))
 
 (defn [contextmanager] in-turn [workers]
   "Within, WORKERS work one after the other, with the same result: a profiler sees but one thread."
