@@ -313,7 +313,7 @@ plain forms give."
   (for [[w twin] (zip (.parameters model) (.parameters other))]
     (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6))
   (assert (= 1 (.count (. (capsys.readouterr) err) "no such compiler")))
-  (assert (= 3 (len both.add-gradient.otherwise.records))))          ; two rows and one, and two each
+  (assert (= 3 (len both.add-gradient.otherwise.records))))  ; of two rows and one, and of two each
 
 ;;; Memory
 
