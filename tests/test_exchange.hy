@@ -590,8 +590,10 @@ and nothing in them runs."
 
 (defn [(pytest.mark.parametrize "lie" (list LIES))]
     test-a-ckpt-that-lies-is-refused [tmp-path run lie]
-  (setv path (rewritten (nanogpt-in run (/ tmp-path "out")) (get LIES lie)))
-  (assert (in "ckpt.pt" (refusal import-checkpoint path (/ tmp-path "back"))))
+  (setv path (rewritten (nanogpt-in run (/ tmp-path "out")) (get LIES lie))
+        said (refusal import-checkpoint path (/ tmp-path "back")))
+  (assert (in "ckpt.pt" said))
+  (assert (not-in "update nanogpt-hy" said))               ; which would not help
   (assert (not (.exists (/ tmp-path "back")))))
 
 (defn test-a-ckpt-cut-short-is-refused [tmp-path run]

@@ -221,13 +221,13 @@ line's options are made from these two classes. A preset is a value; a variation
   [(GPTConfig #** (part GPTConfig) :vocab-size vocab-size)
    (TrainConfig #** (part TrainConfig))])
 
-(defn read-config [cls values source]
-  "A CLS out of a dict that came from SOURCE and may hold anything."
+(defn read-config [cls values source [way-out "update nanogpt-hy"]]
+  "A CLS out of a dict that came from SOURCE and may hold anything. WAY-OUT: of an unknown setting."
   (setv known (dfor  f (fields cls)  f.name f.type))
   (for [[name value] (.items values)]
     (when (not-in name known)
       (raise (RequestError (+ f"{source} has the setting {(shown name)}, which this version does "
-                              "not know: update nanogpt-hy"))))
+                              f"not know: {way-out}"))))
     (check-kind source name value (get known name)))
   (cls #** values))
 

@@ -27,7 +27,7 @@ and only plain tensors of finite floats are taken."
     (unless (in name values)
       (refuse source f"does not say its {name}" ANOTHER)))
   (try
-    (read-config GPTConfig values source)
+    (read-config GPTConfig values source ANOTHER)
     (except [e RequestError]
       (setv text (str e))
       (raise (RequestError (if (.startswith text (str source)) text f"{source} cannot be: {text}"))
