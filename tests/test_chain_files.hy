@@ -55,6 +55,7 @@
   (.write-text (/ tmp-path "file") "x")
   (for [[name words] [["" "is a folder"] ["no/such/x.txt" "does not exist"]
                       ["file/x.txt" "does not exist"] ["x.toml" "ends in .toml"]
+                      ["x.TOML" "ends in .toml"]
                       ["\0.txt" "cannot be there"] [(+ (* "x" 300) ".txt") "too long"]]]
     (with [_ (refused words)]
       (write-data (/ tmp-path name) (ab-chain) 10 :seed 1)))
@@ -72,15 +73,17 @@
   (assert (= (os.listdir tmp-path) ["c.toml"]))
   (assert (= (read-chain path) (ab-chain))))
 
-(defn test-a-disk-too-full-for-new-data-leaves-text-and-chain [tmp-path]
+(defn [(pytest.mark.parametrize #("limit" "lines") [#(10,000 5000) #(500 100)])]
+    test-a-disk-too-full-for-new-data-leaves-text-and-chain [tmp-path limit lines]
+  "Also when all of it waits in a buffer until the file is closed."
   (setv path   (/ tmp-path "x.txt")
         limits (resource.getrlimit resource.RLIMIT-FSIZE))
   (write-data path (ab-chain) 10 :seed 9)
   (setv old (.read-text path))
-  (resource.setrlimit resource.RLIMIT-FSIZE #(10,000 (get limits 1)))
+  (resource.setrlimit resource.RLIMIT-FSIZE #(limit (get limits 1)))
   (try
     (with [_ (pytest.raises WorkError)]
-      (write-data path (ab-chain) 5000 :seed 9 :overwrite True))
+      (write-data path (ab-chain) lines :seed 9 :overwrite True))
     (finally (resource.setrlimit resource.RLIMIT-FSIZE limits)))
   (assert (= old (.read-text path)))
   (assert (= (chain-beside path [old]) (ab-chain))))

@@ -9,6 +9,7 @@
          torch
          torch.nn :as nn
          checkpoints [make META refusal refusals same saved tampered TENSORS tensors-of]
+         nanogpt-hy.lab.checkpoints.checkpoint :as checkpoint
          nanogpt-hy.lab.checkpoints.checkpoint [check-shapes checkpoint-path header load-checkpoint
                                                 load-weights newest-checkpoint read-meta
                                                 restore-model save-checkpoint])
@@ -47,6 +48,16 @@
         path   (saved tmp-path mixed))
   (assert (same (get (load-checkpoint path) 0) mixed)))
 
+(defn test-every-kind-of-number-comes-back [tmp-path]
+  (setv tensors (dfor  kind checkpoint.KIND-NAMES
+                       f"model.{kind}" (.to (torch.tensor [0 1 1]) kind)))
+  (assert (same (get (load-checkpoint (saved tmp-path tensors)) 0) tensors)))
+
+(defn test-only-weights-come-to-the-device [ckpt]
+  (setv [tensors _] (load-checkpoint ckpt :device "meta"))
+  (for [[name t] (.items tensors)]
+    (assert (= t.device.type (if (.startswith name "model.") "meta" "cpu")) name)))
+
 (defn test-little-is-needed-and-more-is-kept [tmp-path]
   (setv path (saved tmp-path {} {"stage" "bigram"  "config" {}  "step" 0  "note" [1 2 {"a" None}]
                                  "tokenizer" {"kind" "bpe"  "merges" [["a" "b"]]}})
@@ -65,6 +76,21 @@
     (with [(pytest.raises ValueError)]
       (saved tmp-path TENSORS {#** META #** bad})))
   (assert (= [] (list (.iterdir tmp-path)))))
+
+(defn test-a-meta-that-is-too-long-is-not-written [tmp-path monkeypatch]
+  (monkeypatch.setattr checkpoint "MOST_META" 1000)
+  (saved tmp-path)
+  (with [(pytest.raises ValueError :match "more than 1000")]
+    (saved tmp-path TENSORS {#** META "note" (* "x" 1000)})))
+
+(defn test-what-is-no-weight-makes-no-room-for-a-lie [tmp-path]
+  (setv meta {#** META  "tokenizer" {"kind" "bpe"}  "config" {"vocab_size" 70,000}})
+  (defn tables [kind]
+    "Three, each too small for torch to start threads (see `filled`)."
+    (dfor  i (range 3)  f"{kind}.{i}" (torch.zeros 25,000)))
+  (saved tmp-path (tables "model") meta)
+  (with [(pytest.raises ValueError :match "claims vocab_size 70000")]
+    (saved tmp-path (tables "optimizer") meta)))
 
 ;;; Where checkpoints are
 
@@ -104,6 +130,18 @@
                                           (cut name 6 None) t)))
   (assert (all (gfor  p (.parameters model)  p.requires-grad))))
 
+(defn test-a-model-is-restored-to-its-device [ckpt]
+  (setv [tensors _] (load-checkpoint ckpt :device "meta")
+        model       (restore-model make tensors :device "meta"))
+  (assert (all (gfor  p (.parameters model)  (= p.device.type "meta")))))
+
+(defn test-restore-model-draws-no-number [ckpt]
+  "A run goes on with the random numbers that it had."
+  (setv [tensors _] (load-checkpoint ckpt)
+        before      (torch.get-rng-state))
+  (restore-model make tensors)
+  (assert (torch.equal before (torch.get-rng-state))))
+
 (defn test-restore-model-builds-nothing-large-that-does-not-fit [ckpt]
   (setv [tensors _] (load-checkpoint ckpt)
         large       (fn [] (nn.Sequential (nn.Embedding 3 2) (nn.Linear 1,000,000,000 3)))
@@ -121,10 +159,14 @@
 
 (defn test-load-weights-is-strict [ckpt]
   (setv [tensors _] (load-checkpoint ckpt)
+        whole       (nn.Module)
         wrong       {#** tensors  "model.0.weight" (torch.zeros 3 2 :dtype torch.int64)}
         no-bias     (nn.Sequential (nn.Embedding 3 2) (nn.Linear 2 3 :bias False)))
   (assert (in "'0.weight' is of the kind torch.int64 instead of torch.float32"
               (refusal load-weights (make) wrong)))
+  (.register-buffer whole "mask" (torch.ones 2 :dtype torch.int64))
+  (assert (in "'mask' is of the kind torch.float32 instead of torch.int64"
+              (refusal load-weights whole {"model.mask" (torch.ones 2)})))
   (assert (in "'1.bias' is unexpected" (refusal load-weights no-bias tensors)))
   (.pop tensors "model.1.bias")
   (assert (in "'1.bias' is missing" (refusal load-weights (make) tensors))))

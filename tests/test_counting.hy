@@ -42,8 +42,16 @@
                       [[[0 1] [0 1] 2 -1] "order -1"] [[[0 1] [0 1] 65 12] "63 bits"]]]
     (with [_ (refused words)]
       (count-loss #* args)))
-  (with [_ (refused "below 0")]
-    (count-loss [0 1] [0 1] 2 1 :smoothing -0.1)))
+  (for [smoothing [-0.1 (float "nan")]]
+    (with [_ (refused f"the smoothing is {smoothing}")]
+      (count-loss [0 1] [0 1] 2 1 :smoothing smoothing))))
+
+(defn test-contexts-are-numbers-of-63-bits []
+  (setv train (* [0 0 1 1 1 0 1] 20)
+        ids   (* [0 0 1 1 1 0 1 0] 10))
+  (assert (near (count-loss train ids 2 62) (counted train ids 2 62 0.1)))
+  (with [_ (refused "order 63 with a vocabulary of 2")]
+    (count-loss train ids 2 63)))
 
 (defn test-orders-that-a-short-part-lets-be-counted [root]
   (setv corpus (read-corpus (/ root "data" "ab.txt")))

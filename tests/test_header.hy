@@ -1,6 +1,7 @@
 "Files that are broken, foreign or a lie are refused in one line, before a weight is read."
 
-(import  pickle
+(import  os
+         pickle
          random
          time
          hypothesis [given settings strategies :as st]
@@ -9,7 +10,8 @@
          torch
          checkpoints [apart framed make refusal refusals same saved tampered TENSORS together]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.checkpoints.checkpoint [header load-checkpoint])
+         nanogpt-hy.lab.checkpoints.checkpoint [header load-checkpoint]
+         nanogpt-hy.lab.checkpoints.header [opened])
 
 (defn [pytest.fixture] ckpt [tmp-path]
   (saved tmp-path))
@@ -33,17 +35,28 @@
   (.write-bytes ckpt (+ (.read-bytes ckpt) b"!"))
   (assert (in "1 bytes follow" (refusals ckpt))))
 
-(defn test-text-file [tmp-path]
-  (.write-text (/ tmp-path "x.txt") "First Citizen:\nBefore we proceed any further, hear me.\n")
+(defn [(pytest.mark.parametrize "text" ["First Citizen:\nBefore we proceed any further, hear me.\n"
+                                        "All:\r\n\tSpeak, speak.\n"])]
+    test-text-file [tmp-path text]
+  (.write-text (/ tmp-path "x.txt") text)
   (assert (in "is a text file" (refusals (/ tmp-path "x.txt")))))
+
+(defn test-a-device-is-not-opened []
+  (assert (in "no regular file" (refusal opened os.devnull))))
+
+(defn test-eight-axes-are-not-too-many [tmp-path]
+  (setv tensors {"model.w" (torch.ones 1 1 1 1 1 1 1 2)})
+  (assert (same tensors (get (load-checkpoint (saved tmp-path tensors)) 0))))
 
 (defn test-torch-pickles-are-named-and-never-opened [tmp-path]
   (setv state (.state-dict (make)))
   (torch.save state (/ tmp-path "zip.pt"))
   (torch.save state (/ tmp-path "old.pt") :_use-new-zipfile-serialization False)
-  (.write-bytes (/ tmp-path "raw.pt") (pickle.dumps {"a" (list (range 20))}))
-  (for [name ["zip.pt" "old.pt" "raw.pt"]]
-    (setv text (refusals (/ tmp-path name)))
+  (for [protocol (range 2 6)]
+    (.write-bytes (/ tmp-path f"raw{protocol}.pt")
+                  (pickle.dumps {"a" (list (range 20))} :protocol protocol)))
+  (for [path (.glob tmp-path "*.pt")]
+    (setv text (refusals path))
     (assert (in "looks like a torch pickle" text))
     (assert (in "nanogpt-hy import" text))))
 
@@ -81,6 +94,7 @@
    [(+ "{\"a\":" (* "[" 60) (* "]" 60) "}") "nested too deeply"]
    [(+ "{\"format\": 1" (* "0" 5000) "}")  "cannot be read"]
    ["{}"                                   "without the number of its format"]
+   ["{\"format\": 0}"                      "without the number of its format"]
    ["{\"format\": true}"                   "without the number of its format"]
    ["{\"format\": 1}"                      "does not match its own digest"]])
 
@@ -94,14 +108,17 @@
   [["stage"     3                                "stage that is not text"]
    ["config"    []                               "config that is not an object"]
    ["config"    {"n_layer" [1]}                  "list or an object"]
+   ["config"    {"activation" {"gelu" 1}}        "list or an object"]
    ["config"    {"n_embd" "9"}                   "n_embd is '9'"]
    ["config"    {"n_embd" True}                  "n_embd is True"]
    ["config"    {"block_size" 0}                 "block_size is 0"]
+   ["config"    {"n_head" 0}                     "n_head is 0"]
    ["config"    {"vocab_size" 4}                 "3 characters and a config whose vocab_size is 4"]
    ["step"      "7"                              "step that is not a whole number"]
    ["step"      1.0                              "step that is not a whole number"]
    ["step"      True                             "step that is not a whole number"]
    ["step"      -1                               "step that is negative"]
+   ["step"      (** 10 30)                       "negative or absurd"]
    ["train"     None                             "train that is not an object"]
    ["losses"    [1]                              "losses that is not an object"]
    ["data"      "x"                              "data that is not an object"]
@@ -129,8 +146,14 @@
   (assert (in "format 2" (refusals ckpt)))
   (assert (in "update nanogpt-hy" (refusals ckpt))))
 
-(defn test-a-header-edited-without-its-digest [ckpt]
-  (tampered ckpt (fn [head meta] (setv (get meta "step") 8)) :honest False)
+(setv EDITS {"a fact"  (fn [head meta] (setv (get meta "step") 8))
+             "a shape" (fn [head meta] (.reverse (get head "model.1.weight" "shape")))
+             "a kind"  (fn [head meta] (setv (get head "model.1.weight" "dtype") "I32"))
+             "a name"  (fn [head meta] (setv (get head "model.1.w") (.pop head "model.1.weight")))
+             "no digest" (fn [head meta] (.pop meta "digest"))})
+
+(defn [(pytest.mark.parametrize "edit" EDITS)] test-a-header-edited-without-its-digest [ckpt edit]
+  (tampered ckpt (get EDITS edit) :honest False)
   (assert (in "does not match its own digest" (refusals ckpt))))
 
 (defn [(pytest.mark.parametrize "name" ["n_embd" "n_layer" "n_head" "block_size" "vocab_size"])]
@@ -146,7 +169,11 @@
   "Stage gpt has a module for each head, and minutes would go by before they were all made."
   (tampered ckpt (fn [head meta]
                    (.update (get meta "config") {"n_layer" 1000  "n_head" 1000  "n_embd" 1000})))
-  (assert (in "claims 1000000 heads in all" (refusals ckpt))))
+  (assert (in "claims 1000000 heads in all" (refusals ckpt)))
+  (tampered ckpt (fn [head meta] (setv (get meta "config" "n_head") 11)))
+  (assert (in "claims 11000 heads in all" (refusals ckpt)))
+  (tampered ckpt (fn [head meta] (setv (get meta "config" "n_head") 10)))
+  (assert (load-checkpoint ckpt)))
 
 (setv W "model.1.weight")               ; F32 (3 2)
 (setv BAD-ENTRIES
@@ -210,10 +237,11 @@
   (assert (not-in "\u001b" text)))
 
 (defn test-weights-that-are-no-numbers [tmp-path]
-  (for [bad ["nan" "inf" "-inf"]]
-    (setv path (saved tmp-path {#** TENSORS "model.0.weight" (torch.tensor [1.0 (float bad)])}))
+  (for [bad  ["nan" "inf" "-inf"]
+        name ["model.0.weight" "optimizer.0.exp_avg"]]
+    (setv path (saved tmp-path {#** TENSORS name (torch.tensor [1.0 (float bad)])}))
     (setv text (refusal load-checkpoint path))
-    (assert (in "not finite, in 'model.0.weight'" text))))
+    (assert (in f"not finite, in '{name}'" text))))
 
 (defn [(settings :deadline None :max-examples 300) (given (st.data))]
       test-bits-that-fall-over-in-the-header [tmp-path-factory data]

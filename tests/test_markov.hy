@@ -76,6 +76,7 @@
   (setv chain (ab-chain))
   (assert (= chain (Chain "ab" #(0.5 0.5) #(#(0.5 0.5) #(0.0 1.0)) 8)))
   (assert (= (. (ab-chain :start "a") start) #(1.0 0.0)))
+  (assert (= (ab-chain :start "ba") (ab-chain)))
   ;; One bit for the first character, then h = ln 2 for each a that may end: 1/2 + 1/4 + ... 1/128.
   (assert (near (* 9 (floor chain)) (* (log 2) (+ 1 (- 1 (/ 1 128)))))))
 
@@ -195,6 +196,12 @@
   (with [_ (refused "--lines 1999 or fewer")]
     (draw-lines (ab-chain :length 500,000) 2000 :seed 1)))
 
+(defn test-as-many-lines-as-may-be [monkeypatch]
+  (monkeypatch.setattr markov "MOST_CHARACTERS" 98)
+  (assert (= (len (draw-lines (ab-chain) 10 :seed 1)) 90))
+  (with [_ (refused "--lines 10 or fewer")]
+    (draw-lines (ab-chain) 11 :seed 1)))
+
 (defn test-no-such-seed []
   (with [_ (refused "--seed is -1")]
     (draw-lines (ab-chain) 1 :seed -1)))
@@ -218,7 +225,8 @@
          "key, value, words"
          [#("chars" "" "needs characters") #("chars" None "needs characters")
           #("chars" "a\n" "newline") #("chars" "aa" "'a' stands twice")
-          #("chars" "a\udc00" "half a character")
+          #("chars" "a\ud800" "half a character") #("chars" "a\udc00" "half a character")
+          #("chars" "a\udfff" "half a character")
           #("start" [1] "1 weights for 2") #("start" [0.5 0.4] "sum to 0.9")
           #("start" [-0.5 1.5] "'a' the weight -0.5") #("start" ["0.5" 0.5] "weight '0.5'")
           #("start" [True False] "weight True") #("start" [(float "nan") 1] "weight nan")
@@ -236,6 +244,12 @@
     test-no-chain [key value words]
   (with [_ (refused words)]
     (Chain #** {#** GOOD key value})))
+
+(defn test-the-largest-chains []
+  (for [[chars length] [[(* "x" 1000) 1000] ["ab" 500,000]]]
+    (markov.check-size chars length)
+    (with [_ (refused f"the line length is {(+ length 1)}" f"use at most {length}")]
+      (markov.check-size chars (+ length 1)))))
 
 (defn test-a-number-too-long-to-be-printed-is-no-chains []
   (with [_ (refused "line length is a number of thousands of digits, more than")]

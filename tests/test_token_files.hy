@@ -120,7 +120,10 @@
   (assert (= (len ids) 4))
   (assert (torch.equal (get ids (torch.tensor [[0 1] [3 3]])) (torch.tensor [[3 1] [0 0]])))
   (assert (= (.tolist (cut ids 1 None)) [1 2 0]))
-  (assert (= (.tolist (cut ids 0)) [])))
+  (assert (= (.tolist (cut ids 0)) []))
+  (setv ids (Tokens (np.array [3 1 2 0] "<u2") 3 "x"))
+  (assert (= (.tolist (cut ids 1 None)) [1 2 0]))
+  (assert (in "holds the id 3, and its tokenizer has only 3" (refusal ids.__getitem__ (slice 1)))))
 
 (defn test-pieces-are-learned-from-a-sample [tmp-path monkeypatch]
   "Evenly spread, and the same for the text and its token file."
@@ -303,8 +306,18 @@ print(used() - before)")
     (refused (ask "train" "p.tokens" "--tokenizer" spec #* (quick)) "p.tokens was prepared with"
              f"the tokenizer bpe:300, not {spec}" "leave out --tokenizer")
     (refused (ask "ladder" "p.tokens" "--tokenizer" spec) f"not {spec}"))
+  (works (ask "prepare" "prose.txt" "b.tokens" "--tokenizer" "byte"))
+  (for [spec ["char" "bpe:300"]]
+    (refused (ask "train" "b.tokens" "--tokenizer" spec #* (quick))
+             f"the tokenizer byte, not {spec}"))
   (works (ask "train" "prose.txt" "--out" "runs/char" #* (quick)))
   (refused (ask "eval" "p.tokens" "--ckpt" "runs/char") "the model has another one"))
+
+(defn test-another-alphabet-of-the-same-size [tmp-path]
+  (setv path (prepared (written tmp-path (* "abba\n" 20))))
+  (assert (in "the model has another one"
+              (refusal read-corpus path :tokenizer (make-tokenizer "char" "xy\n"))))
+  (assert (read-corpus path :tokenizer (make-tokenizer "char" "ab\n"))))
 
 (defn test-more-pieces-than-a-text-has-may-be-asked-for [ask]
   (works (ask "prepare" "prose.txt" "p.tokens" "--tokenizer" "bpe:5000"))
@@ -403,14 +416,34 @@ print(used() - before)")
     (prepare-text path (/ tmp-path "out") :told told))
   (assert (= (os.listdir tmp-path) ["t.txt"])))
 
-(defn test-a-text-that-changes-meanwhile [tmp-path]
+(defn dated [path time]
+  (os.utime path :ns #(time time)))
+
+(defn longer [path]
+  (with [file (open path "ab")]
+    (.write file b"Der"))
+  (dated path 0))
+
+(defn another [path]
+  "A file of the same length and time in its place."
+  (setv file (written path.parent (.upper PROSE) "another"))
+  (os.truncate file (. (.stat path) st-size))
+  (dated file 0)
+  (os.replace file path))
+
+(defn touched [path]
+  (dated path 1,000,000,000))
+
+(defn [(pytest.mark.parametrize "change" [longer another touched])]
+    test-a-text-that-changes-meanwhile [tmp-path change]
+  "Its length, its time or the file itself: each shows."
   (setv path (written tmp-path PROSE)
         read [0])
+  (dated path 0)
   (defn told [count]
     (setv (get read 0) (+ (get read 0) 1))
     (when (= 2 (get read 0))                     ; the second reading
-      (with [file (open path "ab")]
-        (.write file b"Der"))))
+      (change path)))
   (assert (in "changed while it was read"
               (refusal prepare-text path (/ tmp-path "out") :told told)))
   (assert (= (os.listdir tmp-path) ["t.txt"])))
@@ -435,9 +468,12 @@ print(used() - before)")
 
 (setv LIES
   {"format"      ["update nanogpt-hy"  {"format" 2}]
+   "format text" ["number of its format"  {"format" "2"}]
+   "format 0"    ["number of its format"  {"format" 0}]
    "tokenizer"   ["tokenizer of the kind"  {"tokenizer" {"kind" "words"}}]
    "no chars"    ["chars"  {"tokenizer" {"kind" "char"  "chars" []}}]
    "sha256"      ["sha256"  {"sha256" "../../etc"}]
+   "long sha256" ["sha256"  {"sha256" (* "0" 65)}]
    "characters"  ["characters"  {"characters" -1}]
    "a text"      ["characters"  {"characters" "7"}]
    "val"         ["val_characters"  {"val_characters" 0}]
@@ -446,9 +482,13 @@ print(used() - before)")
    "train true"  ["train_tokens"  {"train_tokens" True}]
    "starts"      ["starts"  {"starts" {"ab" 1}}]
    "no start"    ["starts"  {"starts" {"a" 0}}]
+   "half a start" ["starts"  {"starts" {"a" 1.5}}]
    "starts list" ["starts"  {"starts" ["a"]}]
    "line"        ["line_tokens"  {"line_tokens" 17}]
    "line zero"   ["line_tokens"  {"line_tokens" 0}]
+   "line one"    ["line_tokens"  {"line_tokens" 1}]
+   "half lines"  ["line_tokens"  {"train_tokens" 7  "line_tokens" 40}]
+   "more than lines" ["line_tokens"  {"train_tokens" 77  "line_tokens" 77}]
    "chain"       ["lacks"  {"chain" {"chars" "ab"}}]
    "chain list"  ["chain"  {"chain" [1]}]
    "chain int"   ["chain"  {"chain" 5}]
@@ -463,8 +503,10 @@ print(used() - before)")
 
 (defn test-a-fallen-bit-shows [tmp-path]
   (setv path (prepared (written tmp-path PROSE)))
-  (tampered path (fn [facts entry ids] (.update facts {"characters" 7})) :honest False)
-  (assert (in "its own digest" (refusal read-corpus (str path)))))
+  (for [change [(fn [facts entry ids] (.update facts {"characters" 7}))
+                (fn [facts entry ids] (.pop facts "digest"))]]
+    (tampered path change :honest False)
+    (assert (in "its own digest" (refusal read-corpus (str path))))))
 
 (defn [(pytest.mark.parametrize #("dtype" "shape") [#("I64" [10]) #("U8" [2 40]) #("F32" [20])
                                                     #("U8" [0])])]
@@ -476,6 +518,24 @@ print(used() - before)")
                    (.update facts {"train_tokens" 0})
                    (setv (cut ids size None) b"")))
   (assert (in "not a row of ids" (refusal read-corpus (str path)))))
+
+(defn test-more-than-one-tensor [tmp-path]
+  "What is mapped are the file's last numbers, and these would be another's."
+  (setv path (prepared (written tmp-path PROSE)))
+  (with [file (open path "rb")]
+    (setv data (.read file)))
+  (setv end   (+ 8 (int.from-bytes (cut data 8) "little"))
+        head  (json.loads (cut data 8 end))
+        size  (- (len data) end)
+        more  {"dtype" "U8"  "shape" [4]  "data_offsets" [size (+ size 4)]}
+        facts (json.loads (get head "__metadata__" KEY))
+        kinds (dfor  [name e] [["tokens" (get head "tokens")] ["more" more]]
+                     name #((get e "dtype") (get e "shape")))
+        facts {#** facts  "digest" (digest facts kinds)})
+  (.write-bytes path (framed (json.dumps {#** head  "more" more
+                                          "__metadata__" {KEY (json.dumps facts)}})
+                             (+ (cut data end None) b"1234")))
+  (assert (in "no text and no token file" (refusal read-corpus (str path)))))
 
 (defn [(pytest.mark.parametrize "bytes" [-1 1 -2000])] test-another-length [tmp-path bytes]
   (setv path (prepared (written tmp-path PROSE)))
@@ -500,6 +560,12 @@ print(used() - before)")
   (tampered (/ tmp-path "ab.tokens")
             (fn [facts entry ids] (setv (get facts "chain" "chars") "xy")))
   (refused (ask "eval" "ab.tokens" "--ckpt" "runs/ab") "none of its chain's"))
+
+(defn test-a-text-that-begins-like-a-token-file [tmp-path]
+  "All but the length: one of ASCII would say that the header has exabytes."
+  (setv text "section {\n}\n")
+  (assert (= (get text 8) "{"))
+  (assert (= (. (read-corpus (written tmp-path text)) characters) (len text))))
 
 (defn test-a-checkpoint-is-no-token-file [ask]
   (works (ask "train" "prose.txt" "--out" "runs/a" #* (quick)))

@@ -11,7 +11,7 @@
          pytest
          nanogpt-hy.course [CharTokenizer]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.data.byte-pairs [Pieces]
+         nanogpt-hy.lab.data.byte-pairs [library Pieces]
          nanogpt-hy.lab.data.encoding :as encoding
          nanogpt-hy.lab.data.encoding [Decoder encode-array unknown-characters]
          nanogpt-hy.lab.data.gpt2-json :as gpt2-json
@@ -127,6 +127,11 @@
   (assert (< (seconds (fn [text] (encode-array tokenizer text)))
              (/ (seconds tokenizer.course.encode) 4))))
 
+(defn test-a-text-that-cannot-be-cut-may-be-so-long-and-no-longer [monkeypatch]
+  (monkeypatch.setattr encoding "MOST_UNCUT" 5)
+  (assert (= (list (encoding.chunks ["abc" "de"])) ["abcde"]))
+  (assert (in "5 characters without white space" (refusal list (encoding.chunks ["abc" "def"])))))
+
 ;;; What is not known
 
 (defn test-unknown-characters-have-places-in-long-texts [monkeypatch]
@@ -161,8 +166,13 @@
 (defn [each] test-half-a-surrogate-pair-is-unknown [kind]
   "Python makes one of a byte on the command line that is no UTF-8."
   (setv tokenizer (get KINDS kind))
-  (assert (= (unknown-characters tokenizer "\udcff") [#("\udcff" 0)]))
-  (assert (in "\\udcff" (refusal tokenizer.encode "\udcff"))))
+  (for [half ["\ud800" "\udcff" "\udfff"]]
+    (assert (= (unknown-characters tokenizer half) [#(half 0)]))
+    (assert (in f"{half !r}, at 0 of the text" (refusal tokenizer.encode half)))))
+
+(defn test-the-neighbours-of-surrogates-are-characters []
+  (for [kind ["byte" "bpe"]]
+    (assert (= (unknown-characters (get KINDS kind) "\ud7ff\ue000") []))))
 
 ;;; Pieces
 
@@ -172,6 +182,18 @@
   (assert (<= 257 tokenizer.vocab-size 270))
   (assert (< (len (.encode tokenizer text)) (/ (len text) 2)))
   (assert (in " the" (lfor  id (range tokenizer.vocab-size)  (.decode tokenizer [id])))))
+
+(defn test-what-comes-once-is-no-piece []
+  "However many may be learned."
+  (assert (= 256 (. (make-tokenizer "bpe:1000000" "Each word stands alone.") vocab-size))))
+
+(defn test-the-library-works-on-one-core-unless-more-are-asked-for [monkeypatch]
+  (monkeypatch.setenv "TOKENIZERS_PARALLELISM" "true")
+  (library)
+  (assert (= (get os.environ "TOKENIZERS_PARALLELISM") "true"))
+  (monkeypatch.delenv "TOKENIZERS_PARALLELISM")
+  (library)
+  (assert (= (get os.environ "TOKENIZERS_PARALLELISM") "false")))
 
 (defn test-pieces-are-the-same-each-time []
   "In another process too, whose hashes are others."
@@ -196,7 +218,8 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (assert (in "pip install tokenizers" (refusal make-tokenizer "bpe:300" TEXT))))
 
 (defn [(pytest.mark.parametrize "spec" ["words" "bpe" "bpe:" "bpe:-1" "bpe:256" "bpe:0300000000"
-                                        "bpe:1000001" "bpe:٣٠٠" "" "char " "no/such/folder"])]
+                                        "bpe:1000001" "bpe:300k" "bpe:٣٠٠" "" "char "
+                                        "no/such/folder"])]
     test-a-wrong-request-is-refused [spec]
   (assert (refusal make-tokenizer spec TEXT)))
 
@@ -229,18 +252,46 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
     (assert (= (.decode tokenizer ids) "a<|endoftext|>b"))
     (assert (= (.encode (make-tokenizer (str path) "") TEXT) (.encode BPE TEXT)))))
 
-(defn test-the-older-files-are-read [tmp-path]
+(defn [(pytest.mark.parametrize "end" ["\n" "\r\n"])]
+    test-the-older-files-are-read [tmp-path end]
   "vocab.json and merges.txt, in which a merge may begin with #."
   (setv text  (+ TEXT (* "## ### " 20))
         made  (make-tokenizer "bpe:300" text)
         model (get (json.loads made.json) "model"))
   (assert (in ["#" "#"] (get model "merges")))
   (write (/ tmp-path "vocab.json") {#** (get model "vocab")  "<|endoftext|>" made.vocab-size})
-  (write (/ tmp-path "merges.txt")
-         (+ "#version: 0.2\n" (.join "" (gfor  [a b] (get model "merges") f"{a} {b}\n"))))
+  (.write-bytes (/ tmp-path "merges.txt")
+    (.encode (.join "" (gfor  line ["#version: 0.2" #* (map (fn [pair] (.join " " pair))
+                                                            (get model "merges"))]
+                              (+ line end)))
+             "utf-8"))
   (setv tokenizer (read-tokenizer tmp-path))
   (assert (= (.encode tokenizer text) (.encode made text)))
   (assert (= (.encode tokenizer "<|endoftext|>") [made.vocab-size])))
+
+(defn test-a-tokenizer-json-comes-before-the-older-files [tmp-path]
+  (write (/ tmp-path "vocab.json") ALPHABET)
+  (write (/ tmp-path "merges.txt") "")
+  (assert (= 256 (. (read-tokenizer tmp-path) vocab-size)))
+  (write (/ tmp-path "tokenizer.json") BPE.json)
+  (assert (= BPE.vocab-size (. (read-tokenizer tmp-path) vocab-size))))
+
+(defn test-added-tokens-come-in-any-order [tmp-path]
+  (setv spec   (gpt2-like)
+        tokens (lfor  [i name] (enumerate ["<x>" "<y>"])
+                 {"id" (+ BPE.vocab-size i)  "content" name})
+        (get spec "added_tokens") (list (reversed tokens)))
+  (setv tokenizer (read-tokenizer (write (/ tmp-path "tokenizer.json") spec)))
+  (assert (= (.encode tokenizer "<x><y>") (lfor  token tokens  (get token "id")))))
+
+(defn test-whether-a-token-is-special-is-kept []
+  "Other programs leave special ones out of their text, and no others."
+  (setv spec (gpt2-like)
+        (get spec "added_tokens") (lfor  [i special] (enumerate [True False])
+                                    {"id" (+ BPE.vocab-size i)  "content" f"<{i}>"
+                                     "special" special}))
+  (setv again (json.loads (tokenizer-json (Pieces (json.dumps spec)))))
+  (assert (= [True False] (lfor  token (get again "added_tokens")  (get token "special")))))
 
 (defn test-a-space-before-the-text-comes-once []
   "Also before a text that is long enough to be cut."
@@ -249,6 +300,8 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
         pieces (Pieces (json.dumps spec))
         text   (* "hello\n" 40,000))
   (assert pieces.whole)
+  (assert (= (.decode pieces (.encode pieces "hello")) " hello"))
+  (assert (= (.encode pieces "hello") (.encode pieces " hello")))
   (assert (= (.encode pieces text)
              (. (.encode pieces.model text :add-special-tokens False) ids))))
 
@@ -287,45 +340,75 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   "The JSON of a sound tokenizer with more TOKENS in its vocabulary."
   (changed "model" "vocab" :value {#** (get (gpt2-like) "model" "vocab")  #** tokens}))
 
+(defn other-added [#** values]
+  "The JSON of a sound tokenizer with one added token of these VALUES."
+  (changed "added_tokens" :value [{"id" 301  "content" "<x>"  #** values}]))
+
+(defn other-merge [#* pair]
+  "The JSON of a sound tokenizer whose only merge is PAIR."
+  (changed "model" "merges" :value [(list pair)]))
+
 (setv TOKEN {"id" 301  "content" "<x>"}
-      LIES {"broken"           "{\"model\": "
-            "no object"        "[]"
-            "deep"             (* "[" 100,000)
-            "empty"            "{}"
-            "surrogate"        (changed "added_tokens" :value [{"id" 301  "content" "\ud800"}])
-            "another model"    (changed "model" "type" :value "Unigram")
-            "dropout"          (changed "model" "dropout" :value 0.1)
-            "suffix"           (changed "model" "end_of_word_suffix" :value "</w>")
-            "normalizer"       (changed "normalizer" :value {"type" "Lowercase"})
-            "regex"            (changed "pre_tokenizer"
-                                 :value {"type" "Split"  "behavior" "Isolated"  "invert" False
-                                         "pattern" {"Regex" "(a+)+$"}})
-            "no pre_tokenizer" (changed "pre_tokenizer" :value None)
-            "vocab a list"     (changed "model" "vocab" :value ["a"])
-            "bytes missing"    (changed "model" "vocab" :value {"a" 0})
-            "id a text"        (other-vocab :ab "7")
-            "id true"          (other-vocab :ab True)
-            "id negative"      (other-vocab :ab -1)
-            "id huge"          (other-vocab :ab (** 10 30))
-            "id twice"         (other-vocab :ab 5)
-            "no bytes"         (other-vocab :寒 301)
-            "merges a dict"    (changed "model" "merges" :value {"a" "b"})
-            "merge of three"   (changed "model" "merges" :value [["a" "b" "c"]])
-            "merge of numbers" (changed "model" "merges" :value [[1 2]])
-            "merge to nothing" (changed "model" "merges" :value [["Q" "Z"]])
-            "added no id"      (changed "added_tokens" :value [{"content" "<x>"}])
-            "added no dict"    (changed "added_tokens" :value [7])
-            "added twice"      (changed "added_tokens" :value [TOKEN {#** TOKEN  "content" "<y>"}])
-            "added far away"   (changed "added_tokens" :value [{#** TOKEN  "id" 900,000}])
-            "added swallows"   (changed "added_tokens" :value [{#** TOKEN  "lstrip" True}])})
+      LIES {"broken"           ["that cannot be read"     "{\"model\": "]
+            "no object"        ["that is no JSON object"  "[]"]
+            "deep"             ["nested too deeply"       (* "[" 100,000)]
+            "empty"            ["the type None, not BPE"  "{}"]
+            "surrogate"        ["no content or no id"     (other-added :content "\ud800")]
+            "another model"    ["'Unigram', not BPE"      (changed "model" "type" :value "Unigram")]
+            "dropout"          ["has dropout,"            (changed "model" "dropout" :value 0.1)]
+            "prefix"           ["has continuing_subword_prefix,"
+                                (changed "model" "continuing_subword_prefix" :value "##")]
+            "suffix"           ["has end_of_word_suffix,"
+                                (changed "model" "end_of_word_suffix" :value "</w>")]
+            "bytes as words"   ["has byte_fallback,"  (changed "model" "byte_fallback" :value True)]
+            "words as they are" ["has ignore_merges,"
+                                 (changed "model" "ignore_merges" :value True)]
+            "normalizer"       ["changes the text"
+                                (changed "normalizer" :value {"type" "Lowercase"})]
+            "regex"            ["does not cut text"
+                                (changed "pre_tokenizer"
+                                  :value {"type" "Split"  "behavior" "Isolated"  "invert" False
+                                          "pattern" {"Regex" "(a+)+$"}})]
+            "no regex"         ["does not cut text"
+                                (changed "pre_tokenizer" "use_regex" :value False)]
+            "no pre_tokenizer" ["does not cut text"       (changed "pre_tokenizer" :value None)]
+            "vocab a list"     ["lacks 256 of the 256"    (changed "model" "vocab" :value ["a"])]
+            "bytes missing"    ["lacks 255 of the 256"    (changed "model" "vocab" :value {"a" 0})]
+            "id a text"        ["'ab' with the id '7'"    (other-vocab :ab "7")]
+            "id true"          ["'ab' with the id True"   (other-vocab :ab True)]
+            "id negative"      ["'ab' with the id -1"     (other-vocab :ab -1)]
+            "id too large"     ["'ab' with the id 1000000"  (other-vocab :ab 1,000,000)]
+            "id huge"          ["'ab' with the id 1000"   (other-vocab :ab (** 10 30))]
+            "id twice"         ["one id to two tokens"    (other-vocab :ab 5)]
+            "no bytes"         ["stands for no bytes"     (other-vocab :寒 301)]
+            "empty token"      ["token '', which stands"  (other-vocab #** {"" 301})]
+            "merges a dict"    ["no list of merges"       (changed "model" "merges" :value {"a" 1})]
+            "merge of three"   ["no pairs of tokens"      (other-merge "a" "b" "c")]
+            "merge of numbers" ["no pairs of tokens"      (other-merge 1 2)]
+            "merge to nothing" ["merges 'Q' and 'Z'"      (other-merge "Q" "Z")]
+            "merge of nothing" ["merges '' and 'Q'"       (other-merge "" "Q")]
+            "nothing merged"   ["merges 'Q' and ''"       (other-merge "Q" "")]
+            "added no id"      ["no content or no id"     (other-added :id None)]
+            "added empty"      ["no content or no id"     (other-added :content "")]
+            "added no dict"    ["no content or no id"     (changed "added_tokens" :value [7])]
+            "added twice"      ["one id to two tokens"
+                                (changed "added_tokens"
+                                  :value [TOKEN {#** TOKEN  "content" "<y>"}])]
+            "added again"      ["two ids to an added"     (other-added :content "a")]
+            "added far away"   ["'<x>' out of turn"       (other-added :id 900,000)]
+            "added swallows"   ["swallows white space"    (other-added :lstrip True)]
+            "swallows right"   ["swallows white space"    (other-added :rstrip True)]
+            "swallows words"   ["swallows white space"    (other-added :single-word True)]})
 
 (defn [(pytest.mark.parametrize "lie" (list LIES))] test-a-lie-is-refused [tmp-path lie]
-  (setv text (get LIES lie)
+  (setv [words text] (get LIES lie)
         path (write (/ tmp-path "tokenizer.json") text))
   (setv said (refusal read-tokenizer path))
+  (assert (in words said))
   (assert (in (str tmp-path) said))
   (assert (in "use char, byte, bpe:N" said))
-  (assert (in "the checkpoint" (refusal tokenizer-from {"kind" "bpe"  "json" text}))))
+  (setv said (refusal tokenizer-from {"kind" "bpe"  "json" text}))
+  (assert (and (in words said) (in "the checkpoint" said))))
 
 (defn test-a-huge-one-is-refused [monkeypatch tmp-path]
   (monkeypatch.setattr gpt2-json "MOST_JSON" 1000)
@@ -360,7 +443,9 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
 (defn test-merges-that-are-cut-short-are-refused [tmp-path]
   (write (/ tmp-path "vocab.json") (get (json.loads BPE.json) "model" "vocab"))
   (write (/ tmp-path "merges.txt") "")
-  (assert (in "cut short" (refusal read-tokenizer tmp-path))))
+  (assert (in "cut short" (refusal read-tokenizer tmp-path)))
+  (write (/ tmp-path "vocab.json") {#** ALPHABET  "<a>b" 256})          ; no added token's name
+  (assert (in "makes no '<a>b'" (refusal read-tokenizer tmp-path))))
 
 (defn test-ids-that-are-no-numbers-are-refused [tmp-path]
   (write (/ tmp-path "vocab.json") {"<a>" 1  "<b>" "x"})
@@ -372,6 +457,13 @@ m('byte', ''); sys.exit(bool({'torch', 'tokenizers'} & set(sys.modules)))")
   (setv spec (json.loads (tokenizer-json (get KINDS "char"))))
   (setv (get spec "model" "vocab") vocab)
   (assert (refusal read-tokenizer (write (/ tmp-path "tokenizer.json") spec))))
+
+(defn [(pytest.mark.parametrize #("key" "value") [#("normalizer" {"type" "Lowercase"})
+                                                  #("added_tokens" [{"id" 99  "content" "<x>"}])])]
+    test-more-than-characters-is-refused [tmp-path key value]
+  (setv spec {#** (json.loads (tokenizer-json (get KINDS "char")))  key value})
+  (assert (in "not single characters"
+              (refusal read-tokenizer (write (/ tmp-path "tokenizer.json") spec)))))
 
 (defn test-bytes-alone-are-a-gpt2-tokenizer []
   (setv tokenizer (tokenizer-from {"kind" "bpe"  "json" (bpe-json ALPHABET [] [])}))

@@ -118,7 +118,9 @@ are asked for: to check them all would mean to read them all."
               "name a text, or what nanogpt-hy prepare made of one"))
     (setv facts        (parse-object path (get notes KEY) "metadata")
           [kind shape] (get entries "tokens"))
-    (when (and (whole (.get facts "format") 1) (> (get facts "format") FORMAT))
+    (unless (whole (.get facts "format") 1)
+      (refuse path "has metadata without the number of its format" WAY-OUT))
+    (when (> (get facts "format") FORMAT)
       (refuse path f"is of format {(get facts "format")}, this nanogpt-hy knows {FORMAT}"
               "update nanogpt-hy"))
     (when (!= (.get facts "digest") (digest facts entries))
