@@ -1,7 +1,7 @@
 "Whatever is wrong with a request: one line that names the fact, the limit and the way out."
 
 (import  errno
-         math [inf]
+         math [inf nan]
          os
          pathlib [Path]
          re
@@ -13,7 +13,7 @@
          torch
          asking [asker line-of make-home quick refused settle]
          checkpoints [tampered]
-         nanogpt-hy.config [FIELDS of-kind option-name PRESETS]
+         nanogpt-hy.config [FIELDS finite of-kind option-name PRESETS shown whole]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint save-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
@@ -98,7 +98,7 @@
 ;;; Options, presets, keys
 
 (defn test-heads-share-the-channels [ask]
-  (for [[n-embd near] [[10 8] [3 4] [31 32] [33 32]]]
+  (for [[n-embd near] [[1 4] [10 8] [3 4] [31 32] [33 32]]]
     (setv said (train ask #* (quick "--n-embd" n-embd "--n-head" 4)))
     (refused said f"--n-embd {n-embd} is not divisible by --n-head 4" f"try --n-embd {near}"))
   (well (train ask #* (quick "--n-embd" near "--n-head" 4))))
@@ -199,6 +199,21 @@
 (defn no-numbers [field]
   "Words that are no number for FIELD."
   (+ ["two" "1,5" "0x" "--" "½"] (if (of-kind 0.5 field.type) [] ["1.5" "2.0" "1e3" "nan" "inf"])))
+
+(defn test-what-is-a-number []
+  (for [x [0 -1.5 1e308]]
+    (assert (finite x)))
+  (for [x [True "1" None inf nan (** 10 400)]]
+    (assert (not (finite x))))
+  (for [x [0 7 (- (** 2 63) 1)]]
+    (assert (whole x)))
+  (for [x [True "1" None -1 1.0 (** 2 63)]]
+    (assert (not (whole x)))))
+
+(defn test-what-an-error-shows-is-not-long []
+  (setv [fits cut-off] [(* "x" 70) (+ (* "x" 67) "...")])
+  (assert (= fits (shown fits)))
+  (assert (= cut-off (shown (* "x" 71)))))
 
 (defn test-every-number-has-limits []
   (assert (> (len NUMBERS) 15))

@@ -183,6 +183,11 @@
   (with [_ (pytest.raises RequestError :match "there are bigram, embedding")]
     (build-model "xyz" SMALL)))
 
+(defn test-places-can-be-left-out-of-the-count []
+  (for [[stage places] [["bigram" 0] ["position" 48] ["gpt" 48] ["fast" 48]]]
+    (setv model (build-model stage SMALL))
+    (assert (= places (- (parameters-count model) (parameters-count model :positions False))))))
+
 ;;; The slip in the scale
 
 (defn slipped-by-hand [head x]

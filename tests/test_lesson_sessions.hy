@@ -1,12 +1,15 @@
 "A lesson as a learner meets it: questions, progress, files, and the command line."
 
 (import  contextlib [redirect-stdout]
+         dataclasses [replace]
          io
+         math [log]
          re
          types [SimpleNamespace]
          pytest
          rich.console [Console]
          subjects [small-run]
+         nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.inside.outlook [next-characters]
          nanogpt-hy.lessons.blocks [agree in-words steps-of]
          nanogpt-hy.lessons.lesson [as-number is-right read-lesson understood]
@@ -108,7 +111,9 @@ An introduction with a [link](there.md) and **words**.
 (defn [(pytest.mark.parametrize #("typed" "number") [
         #("0.25" 0.25) #("0,25" 0.25) #(" 1/4 " 0.25) #("25%" 0.25) #("-3" -3) #("1,000" 1000)
         #("10.6 million" 10.6) #("10.6m" 10.6) #("million" None) #("4e2" 400) #("ln 1" 0)
-        #("ln(1)" 0) #("" None) #("a" None) #("1/0" None) #("ln a" None)
+        #("ln(1)" 0) #("ln -2" None) #("ln 0.5" (log 0.5))
+        #("-1,000" -1000) #("1,000,000" 1,000,000) #("1e999" None) #("" None) #("a" None)
+        #("1/0" None) #("ln a" None)
         #("ln 0" None)])]
       test-numbers-as-people-type-them [typed number]
   (assert (= (as-number typed) number)))
@@ -120,6 +125,7 @@ An introduction with a [link](there.md) and **words**.
   (assert (is-right choice "b"))
   (assert (not (is-right choice "a")))
   (assert (is-right number 0.58))
+  (assert (is-right (replace number :answer "0.3") 0.4))        ; though 0.4 - 0.3 > 0.1 in floats
   (assert (not (is-right number 0.61))))
 
 (defn [(pytest.mark.parametrize #("claim" "shown" "same") [
@@ -135,7 +141,10 @@ An introduction with a [link](there.md) and **words**.
              "[[ 1.0 -0.25]\n [10.0   0.0]]"))
   (assert (= (in-words [1 "a" True (/ 2 3)]) "[1 \"a\" True 0.6667]"))
   (assert (= (in-words (torch.tensor 3)) "3"))
-  (assert (= (in-words (- (float "inf"))) "-inf")))
+  (assert (= (in-words (- (float "inf"))) "-inf"))
+  (assert (= (in-words -0.00001) "0.0"))
+  (assert (= (in-words (.view (torch.arange 8) 2 2 2))
+             "[[[0 1]\n  [2 3]]\n [[4 5]\n  [6 7]]]")))
 
 (defn test-long-lines-are-broken []
   (setv code (+ "(setv x (some-function with many arguments and more of them) y 2)   "
@@ -144,6 +153,29 @@ An introduction with a [link](there.md) and **words**.
   (for [line (.splitlines (narrow code))]
     (assert (<= (len line) WIDTH)))
   (assert (= (sorted (.split (narrow code))) (sorted (.split code)))))     ; only order and breaks
+
+(defn test-lines-are-as-long-as-they-may-be []
+  (for [n (range 60 79)]
+    (for [line (.splitlines (narrow (+ "(" (* "x" n) ")    ; abc")))]
+      (assert (<= (len line) WIDTH))))
+  (setv [first #* _] (.splitlines (narrow (+ "(f" (* " abc" 30) ")"))))
+  (assert (= (len first) 78)))                     ; one more word would be too many
+
+(defn test-one-empty-line-between-paragraphs []
+  (setv out  (io.StringIO)
+        page (Page out))
+  (.paragraph page "a")
+  (.paragraph page "b")
+  (assert (= (.getvalue out) "a\n\nb\n\n")))
+
+(defn test-the-last-line-needs-no-end []
+  (setv out   (io.StringIO)
+        lines (Lines (Page out)))
+  (.write lines "a\nb")
+  (assert (= (.getvalue out) "a\n"))
+  (for [_ (range 2)]                               ; and is shown once
+    (.end lines)
+    (assert (= (.getvalue out) "a\nb\n"))))
 
 (defn test-markdown-becomes-text []
   (assert (= (plain "see [a b](c.md), **now**, **or then**") "see a b, now, or then"))
@@ -216,6 +248,17 @@ An introduction with a [link](there.md) and **words**.
   (setv session.read (typing "" "q"))
   (with [_ (pytest.raises Leave)]              ; nor by a long part, or what a form prints
     (.print (Console :file (Lines page)) (* "line\n" 25))))
+
+(defn test-a-terminal-waits-before-a-line-is-lost []
+  (setv page  (Page)
+        waits [])
+  (setv page.console (Console :file (io.StringIO) :force-terminal True :height 12)
+        page.wait    (fn [] (.append waits 1)))
+  (for [n (range 1 13)]
+    (.line page)
+    (when (<= n 10)                                ; two lines are for what is asked then
+      (assert (= (.is-full page) (>= n 4))))
+    (assert (= (len waits) (if (<= n 10) 0 1)))))
 
 (defn test-a-pause-in-the-midst-of-what-is-printed-shows [small]
   "Its prompt is no part of that."
@@ -293,9 +336,26 @@ An introduction with a [link](there.md) and **words**.
     (.write-text (progress-path) text)
     (assert (= (read-progress (fn [text] None)) {}))))
 
-(defn test-where-progress-is [monkeypatch tmp-path]
-  (.delenv monkeypatch "NANOGPT_HY_HOME")
+(defn test-a-broken-file-that-cannot-be-set-aside [home]
+  (.mkdir (/ home "progress.broken.json" "a folder") :parents True)
+  (.write-text (progress-path) "{")
+  (setv said [])
+  (assert (= (read-progress said.append) {}))
+  (assert (= 1 (len said)))
+  (assert (in "progress.json cannot be used: " (get said 0))))
+
+(defn test-whether-it-could-be-saved [monkeypatch home]
+  (.setenv monkeypatch "NANOGPT_HY_HOME" (str (/ home "not" "made" "yet")))
+  (assert (note-section "head" "Run"))
+  (defn full [path text]
+    (raise (WorkError "no space left")))
+  (.setattr monkeypatch "nanogpt_hy.lessons.progress.write_atomic" full)
+  (assert (is False (note-exercise "head"))))
+
+(defn test-where-progress-is [monkeypatch tmp-path home]
   (.setenv monkeypatch "XDG_DATA_HOME" (str (/ tmp-path "data")))
+  (assert (= (progress-path) (/ home "progress.json")))
+  (.delenv monkeypatch "NANOGPT_HY_HOME")
   (assert (= (progress-path) (/ tmp-path "data" "nanogpt-hy" "progress.json")))
   (.delenv monkeypatch "XDG_DATA_HOME")
   (.setenv monkeypatch "HOME" (str tmp-path))
@@ -391,5 +451,7 @@ An introduction with a [link](there.md) and **words**.
              ["   4.00 | #"  "   2.00 | # #"  "         from 4.00 to 1.00"])))
 
 (defn test-a-number-that-would-never-be-worked-out []
-  (assert (is (as-number "1e9999999999") None))
+  (for [typed ["1e9999999999" "1e-9999999999" "1E+999_999_999"         ; 999_999 is a number too
+               (+ (* "ln " 2000) "2") (* "1" 5000)]]
+    (assert (is (as-number typed) None)))
   (assert (= (as-number "1e-3") 0.001)))

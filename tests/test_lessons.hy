@@ -1,19 +1,26 @@
 "Every lesson is held, without a learner: what it says of values and answers is true, and its
 exercise is passed by its solution and by nothing that is wrong."
 
+(eval-when-compile
+  (require nanogpt-hy.notation [deflayer]))
 (import  ast
+         dataclasses [replace]
+         math [log nan]
+         pathlib [Path]
          re
          signal
          time
-         pathlib [Path]
          hy
          hy.compiler [hy-compile]
          pytest
+         torch.nn :as nn
+         nanogpt-hy.course [attend gpt-body]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.lisp.finding [find-piece]
          nanogpt-hy.lab.lisp.hints [hint-for python-in]
          nanogpt-hy.lessons.blocks [agree]
          nanogpt-hy.lessons.exercise [check-file exercise-text the-exercise write-exercise]
+         nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS]
          nanogpt-hy.lessons.lesson [as-number Code Command find-lesson lesson-paths Question
                                     read-lesson SECTIONS Solution Text]
          nanogpt-hy.lessons.page [narrow]
@@ -229,6 +236,16 @@ exercise is passed by its solution and by nothing that is wrong."
   ["paper" (+ "(attend (self.query x) (self.key memory) (self.value memory) :mask "
               "(.tril (.bool (.new-ones x (get x.shape 1) (get memory.shape 1)))))")
            "order of memory"]
+  ["paper" "(attend (* 0 (self.query x)) (self.key memory) (self.value memory))"
+           "what x asks makes no difference"]
+  ["paper" (+ "(do (setv memory (.narrow memory 1 1 3)) "
+              "(attend (self.query x) (self.key memory) (self.value memory)))")
+           "cannot see place 0 of memory"]
+  ["paper" (+ "(+ (.sum (self.query x) :dim 1 :keepdim True) "
+              "(attend (self.query x) (self.key memory) (self.value memory)))")
+           "each asks memory for itself"]
+  ["paper" "(attend (* 2 (self.query x)) (self.key memory) (self.value memory))"
+           "divided by the root"]
   ["tuning" "[model.embed]" "learned too"]
   ["tuning" "[model]" "nothing is left"]
   ["tuning" "[model.body model.lm-head]" "learned too"]
@@ -253,6 +270,41 @@ exercise is passed by its solution and by nothing that is wrong."
   (with [failed (pytest.raises WorkError :match words)]
     (check-file lesson (filled lesson answer tmp-path)))
   (assert (not-in "\n" (str failed.value))))
+
+(deflayer BentCross [n-embd head-size]
+  "(B T C) (B S C) -> (B T D): keys that are more than a linear layer makes."
+  [key   (nn.Sequential (nn.Linear n-embd head-size) (nn.Tanh))
+   query (nn.Linear n-embd head-size)
+   value (nn.Linear n-embd head-size)]
+  (forward [self x memory]
+    (attend (self.query x) (self.key memory) (self.value memory))))
+
+(defn freeze-too-much [model]
+  (for [[name p] (.named-parameters model)]
+    (setv p.requires-grad (= name "lm_head.weight"))))
+
+(defn right-table [stay]
+  [[-99 0 0]
+   [(log 0.01) (log (* 0.99 stay)) (log (* 0.99 (- 1 stay)))]
+   [0 -99 0]])
+
+(defn table-with [row values]
+  "An ab-table that is right but for the VALUES of one ROW."
+  (fn [stay] (lfor  [i right] (enumerate (right-table stay))  (if (= i row) values right))))
+
+(defn [(pytest.mark.parametrize #("piece" "form" "words") [
+        #("many-heads" (fn [q k v n-head] q.mT) "together has the shape")
+        #("CrossAttention" BentCross "are linear layers")
+        #("freeze" freeze-too-much "lm-head.bias did not learn")
+        #("deep-body" (fn [c] (gpt-body (replace c :n-layer 3))) "does n-layer count")
+        #("ab-table" (fn [stay] (cut (right-table stay) 2)) "the table has the shape")
+        #("ab-table" (table-with 1 [0 nan 0]) "holds NaN")
+        #("ab-table" (table-with 0 [0 0 0]) "not another newline")
+        #("ab-table" (table-with 0 [-99 0 1]) "half of the time")
+        #("ab-table" (table-with 2 [0 0 0]) "never followed by an a")])]
+      test-what-stands-around-the-hole-is-checked-too [piece form words]
+  (with [_ (pytest.raises WorkError :match words)]
+    ((get EXERCISE-CHECKS piece) form)))
 
 (defn test-each-exercise-has-three-wrong-answers []
   (for [lesson LESSONS]
@@ -347,6 +399,13 @@ exercise is passed by its solution and by nothing that is wrong."
     (check-file (find-lesson 2) path))
   (assert (= before (signal.getsignal signal.SIGALRM))))
 
+(defn test-who-interrupts-a-check-is-told-no-fault [tmp-path]
+  (setv path (/ tmp-path "mine.hy"))
+  (.write-text path "(raise KeyboardInterrupt)")
+  (with [_ (pytest.raises KeyboardInterrupt)]
+    (check-file (find-lesson 2) path))
+  (assert (= 0 (signal.alarm 0)) "no alarm is left to go off later"))
+
 (defn test-a-missing-file-is-a-wrong-request [tmp-path]
   (with [_ (pytest.raises RequestError :match "no file")]
     (check-file (find-lesson 2) (/ tmp-path "none.hy"))))
@@ -360,4 +419,21 @@ exercise is passed by its solution and by nothing that is wrong."
     (write-exercise (find-lesson 8) ""))
   (assert (= (.read-text path) "mine"))
   (with [_ (pytest.raises RequestError :match "no folder")]
-    (write-exercise (find-lesson 8) (/ tmp-path "none" "x.hy"))))
+    (write-exercise (find-lesson 8) (/ tmp-path "none" "x.hy")))
+  (setv path (/ tmp-path "link.hy"))
+  (.symlink-to path (/ tmp-path "elsewhere.hy"))                 ; a link that leads nowhere yet
+  (with [_ (pytest.raises RequestError :match "may hold your work")]
+    (write-exercise (find-lesson 8) path)))
+
+(defn test-an-exercise-is-told-without-markdown []
+  (setv lesson (find-lesson 8)
+        told   [(Text "see [a b](c.md), **now**") #* (get lesson.sections "Change")]
+        marked (replace lesson :sections {#** lesson.sections  "Change" told}))
+  (assert (in ";; see a b, now\n" (exercise-text marked "mine.hy"))))
+
+(defn test-a-lesson-has-many-names []
+  (for [which [8 "8" "08" "s08" "head" " Head " "S08"]]
+    (assert (= 8 (. (find-lesson which) number))))
+  (for [which ["self" "SELF-ATT"]]                               ; words of its title
+    (with [_ (pytest.raises RequestError :match "did you mean head")]
+      (find-lesson which))))

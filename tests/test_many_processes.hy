@@ -11,6 +11,7 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
          subprocess
          sys
          time
+         types [SimpleNamespace]
          pytest
          torch
          torch.distributed :as dist
@@ -21,9 +22,11 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]
-         nanogpt-hy.lab.training.launch [again ALONE Group launched]
+         nanogpt-hy.lab.training.launch [again ALONE Group launched voice]
          nanogpt-hy.lab.training.parallel [own-device]
-         nanogpt-hy.lab.training.processes [check-shares own-rows]
+         nanogpt-hy.lab.training.processes :as processes
+         nanogpt-hy.lab.training.processes [check-shares fingerprint own-rows Pauses way-on]
+         nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.ladder [STAGES])
 
 (setv TESTS     (. (Path __file__) (resolve) parent)
@@ -326,7 +329,8 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
                 (said [done] [2]))))
   (setv done (cli "sample" :env {#** of-two  "RANK" "1"  "LOCAL_RANK" "1"}))
   (assert (= #(done.returncode done.stderr) #(2 "")))
-  (assert (= 0 (. (cli "train" "--help" :env of-two) returncode))))
+  (for [words [["train" "--help"] ["--version"]]]
+    (assert (= 0 (. (cli #* words :env of-two) returncode)))))
 
 (defn [(pytest.mark.parametrize #("options" "words") [
         #({"batch_size" 1}     "use 2, or another number")
@@ -341,7 +345,48 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
   (with [_ (pytest.raises RequestError :match f"--device {name} cannot be shared by 2 processes")]
     (own-device TWO name)))
 
+(defn test-each-process-has-a-gpu-or-all-have-none [monkeypatch]
+  (.setattr monkeypatch torch.cuda "is_available" (fn [] False))
+  (assert (= [(torch.device "cpu") "no CUDA GPU found"] (own-device TWO "auto")))
+  (.setattr monkeypatch torch.cuda "is_available" (fn [] True))
+  (.setattr monkeypatch torch.cuda "device_count" (fn [] 1))
+  (with [_ (pytest.raises RequestError :match "has 1 GPUs, too few for 2 processes")]
+    (own-device TWO "auto")))
+
 ;;; The parts
+
+(defn test-what-is-left-to-do-when-one-is-gone []
+  (setv run (SimpleNamespace :folder "here" :step 3 :evaluated 0))
+  (assert (in "here keeps the checkpoint of step 0" (way-on run)))
+  (for [[name value] [["evaluated" -1] ["folder" None]]]
+    (setv unsaved (SimpleNamespace #** {#** (vars run)  name value}))
+    (assert (= "nothing was saved yet, start again" (way-on unsaved))))
+  (assert (= "nothing was saved yet, start again" (way-on None))))
+
+(defn test-what-all-have-to-agree-on [ab]
+  (setv run  (new-run ab :device "cpu" :n-layer 1)
+        mark (fingerprint run))
+  (assert (= mark (fingerprint (new-run ab :device "cpu" :n-layer 1))))
+  (assert (< mark (** 2 62)))
+  (for [[name other] [["step" 1] ["stage" "gpt"] ["dtype" torch.bfloat16]
+                      ["device" (torch.device "meta")]]]
+    (setv own (getattr run name))
+    (setattr run name other)
+    (assert (!= mark (fingerprint run)) name)
+    (setattr run name own))
+  (assert (= mark (fingerprint run))))
+
+(defn test-slow-steps-have-a-pause-each-and-quick-ones-few [monkeypatch]
+  (.setattr monkeypatch processes "highest" (fn [numbers] numbers))
+  (setv run    (SimpleNamespace :asked None)
+        pauses (Pauses (Group :size 2)))
+  (for [_ (range 3)]
+    (setv pauses.since (- pauses.since 100))
+    (assert (.due pauses run 100)))
+  (setv quick (lfor  _ (range 7)
+                     (do (setv pauses.since (time.perf-counter))
+                         (.due pauses run 0))))
+  (assert (= quick [True False True False False False True])))     ; at most twice as many steps
 
 (defn test-rows-are-shared-out-once []
   (setv x (torch.arange 24) x (.view x 6 4)
@@ -362,6 +407,12 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
   (assert (= group (Group :rank 5 :size 8 :local-rank 1 :local-size 4)))
   (assert (= (again group ["train"])
              ["torchrun" "--nnodes" "2" "--nproc-per-node" "4" "-m" "nanogpt_hy" "train"]))
+  (assert (= (again TWO ["train"])
+             ["torchrun" "--standalone" "--nproc-per-node" "2" "-m" "nanogpt_hy" "train"]))
+  (assert (is (voice) None))                       ; the first of its machine speaks
+  (.setenv monkeypatch "RANK" "4")
+  (.setenv monkeypatch "LOCAL_RANK" "0")
+  (assert (= (voice) "nanogpt-hy (process 4 of 8)"))
   (.setenv monkeypatch "WORLD_SIZE" "1")
   (assert (is (launched) ALONE))
   (.setenv monkeypatch "WORLD_SIZE" "many")

@@ -83,7 +83,10 @@
                       [(nn.Linear 2 3) "Linear(in_fea...=3, bias=True)"]
                       [(nn.Sequential (nn.Linear 2 3)) "Sequential"]
                       [seen "function"] [torch "module"] [None "None"] ["a\nb" "'a\\nb'"]
+                      [(.numpy (torch.tensor [1j])) "[1] complex64"]
+                      [torch.Tensor "_TensorMeta"] [(type (.numpy q)) "type"]
                       [#(q 1) "#([2 3 4] float32 0..23, 1)"]
+                      [(list (range 4)) "[0, 1, 2, 3]"]
                       [(list (range 9)) "[0, 1, 2, 3, ... 9 in all]"]]]
     (assert (= (get (describe value) "text") text)))
   (setv loop [])
@@ -112,7 +115,7 @@
   (setv [rows value] (traced f"{(seen 3) :>3}"))
   (assert (= value "  3"))
   (for [[rows value] [(traced 7) (traced :key) (traced "s") (traced q.shape) (traced [])
-                      (traced '(f x))]]
+                      (traced '(f x)) (traced (list '(f x))) (traced (list `(f x)))]]
     (assert (= (len rows) 1))))
 
 

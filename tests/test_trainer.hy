@@ -3,7 +3,7 @@
 (import  collections [Counter]
          dataclasses [replace]
          json
-         math [exp inf log]
+         math [exp inf log sqrt]
          os
          pathlib [Path]
          signal
@@ -25,8 +25,8 @@
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.data.markov [ab-chain floor window-floor]
          nanogpt-hy.lab.training.descent [groups-of learning-rate-at]
-         nanogpt-hy.lab.training.evaluation [all-of by-line floor-here loss-floor mean-loss
-                                             whole-batches]
+         nanogpt-hy.lab.training.evaluation [all-of by-line finest floor-here loss-floor
+                                             mean-loss whole-batches yardsticks]
          nanogpt-hy.lab.training.randomness [named-seed]
          nanogpt-hy.lab.training.resume [check-moments resume-run]
          nanogpt-hy.lab.training.saving [fork save state-tensors]
@@ -400,7 +400,14 @@
   (for [size [1 2 4]]
     (setv [loss error] (mean-loss (Fixed) (zip (.split y size) (.split y size))))
     (assert (= loss (pytest.approx (fmean each))))
-    (assert (= error (pytest.approx (/ (stdev each) 2))))))
+    (assert (= error (pytest.approx (/ (stdev each) 2)))))
+  (for [[rows expected] [[1 0.0] [2 (/ (stdev (cut each 2)) (sqrt 2))]]]
+    (setv [_ error] (mean-loss (Fixed) [[(cut y rows) (cut y rows)]]))
+    (assert (= error (pytest.approx expected)))))
+
+(defn test-an-apple-gpu-adds-up-without-float64 []
+  (assert (= [torch.float32 torch.float64 torch.float64]
+             (lfor  name ["mps" "cuda" "cpu"]  (finest (torch.device name))))))
 
 (defn test-an-interrupted-evaluation-leaves-all-as-it-was []
   (setv model (nn.Sequential (nn.Embedding 3 3) (nn.Dropout)))
@@ -441,7 +448,9 @@
   (assert (not (by-line corpus 8)))
   (assert (= (loss-floor corpus 9) (floor chain)))
   (assert (= (loss-floor corpus 9 :drawn True) (window-floor chain 9)))
-  (assert (= (loss-floor corpus 8) (window-floor chain 8))))
+  (assert (= (loss-floor corpus 8) (window-floor chain 8)))
+  (for [[drawn here] [[False (floor-here corpus 9)] [True None]]]    ; which goes by lines
+    (assert (= here (get (yardsticks corpus 9 :drawn drawn) "floor here")))))
 
 (defn test-the-split-falls-between-lines [ab]
   (setv corpus (read-corpus ab)

@@ -25,7 +25,7 @@ plain forms give."
          nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.lab.training.workers :as workers
          nanogpt-hy.lab.training.workers [in-turn Workers]
-         nanogpt-hy.recording [Recorded])
+         nanogpt-hy.recording [can-record Recorded])
 
 (setv WIDE (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 72))
 
@@ -140,6 +140,10 @@ plain forms give."
   (.add-gradients workers x y 1.0 (.chances workers))
   (assert-close adamw.gradients whole :rtol 1e-4 :atol 1e-6))
 
+(defn test-a-part-is-a-row-at-least []
+  (setv [_ _ workers] (workers-of (replace WIDE :block-size 4096 :n-layer 1)))
+  (assert (= 1 workers.rows)))
+
 (defn test-all-of-a-workers-rows-in-a-step-draw-on []
   "In parts, and batch after batch: no mask comes twice."
   (setv places []
@@ -168,6 +172,7 @@ plain forms give."
           again   (gradients))
     (with [_ (in-turn workers)]
       (setv one-by-one (gradients))))
+  (assert (not workers.in-turn))
   (assert (torch.equal at-once again))
   (assert (torch.equal at-once one-by-one)))
 
@@ -187,6 +192,13 @@ plain forms give."
 ;;; Recorded
 
 (setv NARROW-ONE (replace WIDE :n-embd 8))
+
+(defn test-where-torch-does-not-record-it-is-known [monkeypatch]
+  (with [here (.context monkeypatch)]
+    (.setattr here torch.jit._state "_enabled" False)
+    (assert (not (can-record))))
+  (.setattr monkeypatch sys "version_info" #(3 14 0))
+  (assert (not (can-record))))
 
 (defn [recordable] test-another-share-or-size-is-recorded-anew []
   (setv record (Recorded add-gradient)
@@ -296,6 +308,17 @@ plain forms give."
       (for [m [model other]  w (.parameters m)]
         (.mul- w 1.01))))
   (assert (not both.add-gradient.failed))
+  (assert (= 3 (len both.add-gradient.programs))))
+
+(defn test-another-share-or-size-is-compiled-anew [monkeypatch]
+  (.setattr monkeypatch compiled-gradient "compiled" (fn [function inputs] function))
+  (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
+        other (gpt NARROW-ONE))
+  (for [w (.parameters other)]
+    (setv w.grad (torch.zeros-like w)))
+  (for [[B share] [[2 1.0] [2 0.5] [4 0.5] [2 1.0]]]
+    (setv [x y] (batch B))
+    (assert-close (.add-gradients both x y share (.chances both)) (add-gradient other x y share)))
   (assert (= 3 (len both.add-gradient.programs))))
 
 (defn [recordable] test-where-it-cannot-be-compiled-a-step-is-recorded [monkeypatch capsys]

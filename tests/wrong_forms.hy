@@ -37,6 +37,42 @@ well enough not to be noticed; some are right on nearly every input."
   (defn decode [self ids]
     (.join "" (gfor  i ids  (get self.chars i)))))
 
+(defclass SortedTokenizer []
+  "The right form, for others to go wrong in one place."
+  (defn __init__ [self text]
+    (setv self.chars (sorted (set text))
+          self.vocab-size (len self.chars)))
+  (defn encode [self text]
+    (lfor  c text  (.index self.chars c)))
+  (defn decode [self ids]
+    (.join "" (gfor  i ids  (get self.chars i)))))
+
+(defclass [(wrong "a row more than characters" "CharTokenizer" "as many rows")] RoomyTokenizer
+          [SortedTokenizer]
+  (defn __init__ [self text]
+    (.__init__ (super) text)
+    (setv self.vocab-size (+ 1 self.vocab-size))))
+
+(defclass [(wrong "newlines left out" "CharTokenizer" "each should become one")] LinelessTokenizer
+          [SortedTokenizer]
+  (defn encode [self text]
+    (.encode (super) (.replace text "\n" ""))))
+
+(defclass [(wrong "ids from 1 on" "CharTokenizer" "numbers of rows")] TokenizerFrom1
+          [SortedTokenizer]
+  (defn encode [self text]
+    (lfor  id (.encode (super) text)  (+ id 1))))
+
+(defclass [(wrong "ids from the end" "CharTokenizer" "its place among chars")] BackwardTokenizer
+          [SortedTokenizer]
+  (defn encode [self text]
+    (lfor  id (.encode (super) text)  (- self.vocab-size id 1))))
+
+(defclass [(wrong "blanks in between" "CharTokenizer" "does not undo")] BlankTokenizer
+          [SortedTokenizer]
+  (defn decode [self ids]
+    (.join " " (.decode (super) ids))))
+
 (defn [(wrong "split that shuffles" "split" "in order")] shuffled-split [ids]
   (setv n (int (* 0.9 (len ids)))
         mixed (get ids (torch.randperm (len ids))))
@@ -45,6 +81,9 @@ well enough not to be noticed; some are right on nearly every input."
 (defn [(wrong "split whose parts overlap" "split" "in both parts")] overlapping-split [ids]
   (setv n (int (* 0.9 (len ids))))
   [(cut ids n) (cut ids (- n 10) None)])
+
+(defn [(wrong "split in the middle" "split" "should be 90 %")] even-split [ids]
+  (.chunk ids 2))
 
 (defn [(wrong "targets are the inputs" "windows" "nothing to guess")] windows-same [ids starts T]
   (setv places (+ (ncut starts : None) (torch.arange T)))
@@ -58,8 +97,21 @@ well enough not to be noticed; some are right on nearly every input."
   (setv places (+ (ncut starts : None) (torch.arange T) -1))
   [(get ids (+ places 1)) (get ids (% (+ places 3) (len ids)))])
 
+(defn [(wrong "windows with a token too many" "windows" "x has the shape")] windows-long
+      [ids starts T]
+  (windows ids (- starts starts) (+ T 1)))
+
+(defn [(wrong "windows from one later on" "windows" "from 0 on is not")] windows-late [ids starts T]
+  (windows ids (% (+ starts 1) 30) T))
+
 (defn [(wrong "no context of a single token" "examples" "examples, and here")] examples-late [x y]
   (lfor  t (range 1 (len x))  [(cut x (+ t 1)) (get y t)]))
+
+(defn [(wrong "contexts without their last token" "examples" "even 1 token")] examples-short [x y]
+  (lfor  t (range (len x))  [(cut x t) (get y t)]))
+
+(defn [(wrong "contexts with their own last token" "examples" "not its target")] examples-same [x y]
+  (lfor  t (range (len x))  [(cut x (+ t 1)) (get x t)]))
 
 (defn [(wrong "last start forgotten" "draw-batch" "never drawn")] draw-batch-short
       [ids * batch-size block-size [generator None]]
@@ -70,6 +122,24 @@ well enough not to be noticed; some are right on nearly every input."
       [ids * batch-size block-size [generator None]]
   (draw-batch ids :batch-size batch-size :block-size block-size))
 
+(defn [(wrong "a generator of its own" "draw-batch" "the second time")] draw-batch-own
+      [ids * batch-size block-size [generator None] [own (torch.Generator)]]
+  (draw-batch ids :batch-size batch-size :block-size block-size :generator own))
+
+(defn [(wrong "always as many windows" "draw-batch" "x has the shape")] draw-batch-32
+      [ids * batch-size block-size [generator None]]
+  (draw-batch ids :batch-size 32 :block-size block-size :generator generator))
+
+(defn [(wrong "tokens by themselves" "draw-batch" "follow each other")] draw-batch-scattered
+      [ids * batch-size block-size [generator None]]
+  (setv starts (torch.randint (- (len ids) 1) #(batch-size block-size) :generator generator))
+  [(get ids starts) (get ids (+ starts 1))])
+
+(defn [(wrong "early starts preferred" "draw-batch" "more often")] draw-batch-early
+      [ids * batch-size block-size [generator None]]
+  (setv starts (torch.randint (- (len ids) block-size) #(2 batch-size) :generator generator))
+  (windows ids (.amin starts 0) block-size))
+
 
 ;;; The bigram, writing, learning
 
@@ -79,6 +149,20 @@ well enough not to be noticed; some are right on nearly every input."
   (forward [self ids]
     (F.log-softmax (self.table ids) :dim -1)))
 ((wrong "rows normalised in the model" "Bigram" "rows are logits") NormedBigram)
+
+((wrong "a table of two parts" "Bigram" "is one table")
+ (fn [vocab-size] (nn.Sequential (nn.Embedding vocab-size 4) (nn.Linear 4 vocab-size))))
+
+(deflayer ChangedBigram [vocab-size change]
+  "What CHANGE makes of the table's rows."
+  [table  (nn.Embedding vocab-size vocab-size)
+   change change]
+  (forward [self ids]
+    (self.change (self.table ids))))
+((wrong "logits in one long row" "Bigram" "what the model gives has the shape")
+ (fn [vocab-size] (ChangedBigram vocab-size (fn [y] (.flatten y 0 1)))))
+((wrong "the logarithm of any numbers" "Bigram" "infinity for random tokens")
+ (fn [vocab-size] (ChangedBigram vocab-size torch.log)))
 
 (defn [(wrong "probabilities used as logits in the loss" "cross-entropy" "for logits")]
       twice-softmax [logits targets]
@@ -100,6 +184,10 @@ well enough not to be noticed; some are right on nearly every input."
       [model ids * [block-size 0]]
   (ncut (model (ncut ids : (: (- block-size) None))) : 0))
 
+(defn [(wrong "no limit taken for one token" "next-logits" "no limit")] next-logits-blind
+      [model ids * [block-size 0]]
+  (next-logits model ids :block-size (or block-size 1)))
+
 (defn generate-by [draw crops]
   "A generate that draws with DRAW, a function of logits and generator, and crops if told so."
   (defn [(torch.no-grad)] generate [model ids count * [block-size 0] [generator None]]
@@ -119,6 +207,20 @@ well enough not to be noticed; some are right on nearly every input."
  (generate-by (fn [logits g] (.argmax logits :dim -1 :keepdim True)) True))
 ((wrong "generator forgotten in generate" "generate" "default generator")
  (generate-by (fn [logits g] (drawn logits None)) True))
+
+(setv generate (generate-by drawn True))
+
+(defn [(wrong "a token too few" "generate" "and 6 more, has the shape")] generate-fewer
+      [model ids count #** options]
+  (generate model ids (- count 1) #** options))
+
+(defn [(wrong "the prompt at the end" "generate" "no longer at the beginning")] generate-turned
+      [model ids count #** options]
+  (.roll (generate model ids count #** options) count 1))
+
+(defn [(wrong "at least one token" "generate" "0 more tokens")] generate-always
+      [model ids count #** options]
+  (generate model ids (max 1 count) #** options))
 
 (defn learn [model optimizer batches * [clear True] [share None] [sign 1]]
   (when clear
@@ -193,6 +295,10 @@ well enough not to be noticed; some are right on nearly every input."
 (defn [(wrong "a mask of the future" "causal" "may look at place 1")] triu-mask [T]
   (.triu (torch.ones T T :dtype torch.bool)))
 
+((wrong "a mask with an axis for rows" "causal" "the mask has the shape")
+ (fn [T] (ncut (causal T) None)))
+((wrong "a mask of numbers" "causal" "true and false") (fn [T] (.float (causal T))))
+
 (defn average-by [mask]
   "The average over what MASK, a function of T, lets each place see."
   (fn [x]
@@ -206,6 +312,8 @@ well enough not to be noticed; some are right on nearly every input."
  (average-by strict-mask))
 ((wrong "sum instead of average" "average-cumulative" "does not hold the average")
  (fn [x] (.cumsum x :dim 1)))
+((wrong "average of the channels too" "average-loop" "the average has the shape")
+ (fn [x] (.mean ((average-by causal) x) :dim 2 :keepdim True)))
 
 (deflayer BatchPositions [vocab-size block-size n-embd]
   "Positions added along the batch."
@@ -266,6 +374,20 @@ well enough not to be noticed; some are right on nearly every input."
 (defn weigh [q k * [mask None]]
   (F.softmax (masked (scores q k) mask) :dim -1))
 
+(defn [(wrong "shares that may be negative" "attention-weights" "share is negative")]
+      weigh-stretched [q k * [mask None]]
+  (setv weights (weigh q k :mask mask))
+  (- (* 2 weights) (/ 1 (get k.shape -2))))
+
+(defn [(wrong "keys unlike the query" "attention-weights" "not the dot products")] weigh-opposite
+      [q k * [mask None]]
+  (weigh (- q) k :mask mask))
+
+(defn [(wrong "later keys preferred under a mask" "attention-weights" "equal shares")] weigh-late
+      [q k * [mask None]]
+  (setv late (if (is mask None) 0 (torch.arange (get k.shape -2))))
+  (F.softmax (masked (+ (scores q k) late) mask) :dim -1))
+
 (deflayer HeadWith [weigh mask n-embd head-size * [dropout 0.0]]
   "A head that weighs with WEIGH what MASK, a function of T, lets it see."
   [key   (nn.Linear n-embd head-size :bias False)
@@ -321,6 +443,28 @@ well enough not to be noticed; some are right on nearly every input."
 (defn [(wrong "query and key swapped" "attend" "instead of")] attend-swapped [q k v * [mask None]]
   (@ (weigh k q) (ncut v ... (: (get q.shape -2)) :)))
 
+(defn [(wrong "attend without scaling" "attend" "not the values, mixed")] attend-unscaled
+      [q k v * [mask None]]
+  (@ (weigh-unscaled q k :mask mask) v))
+
+(defn [(wrong "a head of full width" "Head" "what a head gives has the shape")] wide-head
+      [n-embd head-size #** options]
+  (Head n-embd n-embd #** options))
+
+(defclass [(wrong "a bias in the keys" "Head" "without bias")] BiasedHead [Head]
+  (defn __init__ [self n-embd head-size #** options]
+    (.__init__ (super) n-embd head-size #** options)
+    (setv self.key (nn.Linear n-embd head-size))))
+
+(defclass [(wrong "only the last place" "Head" "became .*should stay")] LastHead [Head]
+  (defn forward [self x]
+    (ncut (.forward (super) x) : -1)))
+
+(defclass [(wrong "learns from the future" "Head" "gradient from a later place")] SlyHead [Head]
+  (defn forward [self x]
+    (setv seen (.mean (self.value x) :dim 1 :keepdim True))
+    (+ (.forward (super) x) (- seen (.detach seen)))))
+
 (defn cut-up [x n-head]
   "(B T C) -> (B H T D), rightly."
   (-> x (.unflatten -1 #(n-head -1)) (.transpose 1 2)))
@@ -331,6 +475,9 @@ well enough not to be noticed; some are right on nearly every input."
   (-> (attend #* parts :mask (causal (get q.shape 1)))
       (.transpose 1 2)
       (.flatten 2)))
+
+(defn [(wrong "heads left apart" "many-heads" "together has the shape")] attend-apart [q k v n-head]
+  (cut-up (attend-many q k v n-head) n-head))
 
 (defn [(wrong "reshape without transpose" "many-heads" "one by one")] attend-reshaped
       [q k v n-head]
@@ -357,10 +504,19 @@ well enough not to be noticed; some are right on nearly every input."
   (defn forward [self x]
     (.flatten (torch.stack (lfor  head self.heads  (head x)) :dim -1) 2)))
 
+(defn [(wrong "one head for many" "Heads" "1 heads instead of 3")] one-head [n-embd n-head]
+  (Heads n-embd 1))
+
 (defclass [(wrong "projection forgotten" "MultiHeadAttention" "not the projection")] Unprojected
           [MultiHeadAttention]
   (defn forward [self x]
     (self.heads x)))
+
+(defclass [(wrong "projected to a head's size" "MultiHeadAttention" "the output has the shape")]
+          NarrowAttention [MultiHeadAttention]
+  (defn __init__ [self n-embd n-head #** options]
+    (.__init__ (super) n-embd n-head #** options)
+    (setv self.project (nn.Linear n-embd (// n-embd n-head)))))
 
 
 ;;; Feed-forward, blocks, the whole model
@@ -394,6 +550,34 @@ well enough not to be noticed; some are right on nearly every input."
   (defn forward [self x]
     (self.narrow (self.drop (F.relu (self.widen x))))))
 
+(defclass [(wrong "never narrowed again" "FeedForward" "the output has the shape")] WideForward
+          [FeedForward]
+  (defn forward [self x]
+    (F.relu (self.widen x))))
+
+(defclass [(wrong "twice the width" "FeedForward" "4 times as wide")] SlimForward [FeedForward]
+  (defn __init__ [self n-embd #** options]
+    (.__init__ (super) n-embd #** options)
+    (setv self.widen  (nn.Linear n-embd (* 2 n-embd))
+          self.narrow (nn.Linear (* 2 n-embd) n-embd))))
+
+(defclass [(wrong "made smaller when all is kept" "FeedForward" "change nothing at all")]
+          OldDropout [FeedForward]
+  (defn forward [self x]
+    (setv y (self.narrow (F.relu (self.widen x))))
+    (* y (if self.training (.bernoulli (torch.full-like y (- 1 self.drop.p))) (- 1 self.drop.p)))))
+
+(defn [(wrong "dropout forgotten" "FeedForward" "nothing is left out")] dry-forward
+      [n-embd * [dropout 0.0]]
+  (FeedForward n-embd))
+
+(defclass [(wrong "noise for dropout" "attention-dropout" "whole number of shares")] NoisyHead
+          [Head]
+  (defn forward [self x]
+    (setv shares (weigh (self.query x) (self.key x) :mask (causal (get x.shape 1))))
+    (@ (if (and self.training self.drop.p) (* 2 shares (torch.rand-like shares)) shares)
+       (self.value x))))
+
 (defclass [(wrong "dropout on the scores" "attention-dropout" "on average")] ScoreDropout [Head]
   (defn forward [self x]
     (setv s (* (self.drop (torch.ones (get x.shape 0) (get x.shape 1) (get x.shape 1)))
@@ -419,6 +603,8 @@ well enough not to be noticed; some are right on nearly every input."
  (fn [layer] (WrongResidual layer (fn [x y] (+ (.detach x) (* 0 x) y)))))
 ((wrong "residual that changes x" "Residual" "x itself was changed")
  (fn [layer] (WrongResidual layer (fn [x y] (if x.requires-grad (+ x y) (.add_ x y))))))
+((wrong "residual that adds the layer twice" "Residual" "added to x, once")
+ (fn [layer] (WrongResidual layer (fn [x y] (+ x y y)))))
 
 (defn normed-over [#* dims]
   "A wrong PreNorm: mean and spread over DIMS of (B T C)."
@@ -431,6 +617,8 @@ well enough not to be noticed; some are right on nearly every input."
 ((wrong "layer norm over the batch" "PreNorm" "changes another place") (normed-over 0))
 ((wrong "layer norm over text and channels" "PreNorm" "changes another place") (normed-over 1 2))
 ((wrong "no norm" "PreNorm" "mean over the channels") (fn [n-embd layer] layer))
+((wrong "only the mean taken off" "PreNorm" "variance over the channels")
+ (fn [n-embd layer] (fn [x] (layer (- x (.mean x :dim -1 :keepdim True))))))
 ((wrong "norm after the layer" "PreNorm" "normed again")
  (fn [n-embd layer] (nn.Sequential layer (nn.LayerNorm n-embd))))
 
@@ -451,6 +639,15 @@ well enough not to be noticed; some are right on nearly every input."
 (defn [(wrong "one layer n times" "stack" "share weights")] shared-stack [n make-layer]
   (nn.Sequential #* (* [(make-layer)] n)))
 
+(defclass [(wrong "the last layer first" "stack" "the one before it made")] FallingStack
+          [nn.Sequential]
+  (defn __init__ [self n make-layer]
+    (.__init__ (super) #* (lfor  _ (range n)  (make-layer))))
+  (defn forward [self x]
+    (for [layer (reversed (list self))]
+      (setv x (layer x)))
+    x))
+
 (defclass [(wrong "no positions in the model" "GPT" "positions are lost")] PlacelessGPT [GPT]
   (defn forward [self ids]
     (self.lm-head (self.body (self.embed.token ids)))))
@@ -463,6 +660,14 @@ well enough not to be noticed; some are right on nearly every input."
   (defn forward [self ids]
     (setv x (self.embed ids))
     (self.lm-head (self.body (+ x (* 1e-3 (.mean x :dim 1 :keepdim True)))))))
+
+(defclass [(wrong "a model that never stops dropping" "GPT" "active in eval mode")] SleeplessGPT
+          [GPT]
+  (defn __init__ [self c]
+    (.__init__ (super) c)
+    (setv self.chance c.dropout))
+  (defn forward [self ids]
+    (F.dropout (.forward (super) ids) self.chance)))
 
 (defclass [(wrong "no last norm" "GPT" "weights, and this")] UnnormedGPT [LanguageModel]
   (defn __init__ [self c]
@@ -485,3 +690,12 @@ well enough not to be noticed; some are right on nearly every input."
 (defn [(wrong "variance for deviation" "normal-init" "standard deviation")] init-sharp [layer]
   (when (isinstance layer #(nn.Linear nn.Embedding))
     (nn.init.normal_ layer.weight :std (sqrt 0.02))))
+
+(defn [(wrong "weights around 0.01" "normal-init" "mean should be 0")] init-aside [layer]
+  (when (isinstance layer #(nn.Linear nn.Embedding))
+    (nn.init.normal_ layer.weight :mean 0.01 :std 0.02)))
+
+(defn [(wrong "layer norms drawn too" "normal-init" "layer norm should start")] init-norms [layer]
+  (nn.init.normal_ layer.weight :std 0.02)
+  (when (is-not (getattr layer "bias" None) None)
+    (nn.init.zeros_ layer.bias)))

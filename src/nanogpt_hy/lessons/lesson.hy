@@ -18,7 +18,8 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
          nanogpt-hy.errors [RequestError])
 
 (setv FOLDER   (. (Path __file__) parent)
-      SECTIONS ["Predict" "Run" "Look" "Change" "Make"])
+      SECTIONS ["Predict" "Run" "Look" "Change" "Make"]
+      LONGEST  80)                     ; characters of a number that somebody types
 
 
 ;;; What a lesson is made of
@@ -190,13 +191,15 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3, 10.6 million (of which the word is left out)
   -> float, or None.
   ; (as-number \"1/4\") => 0.25"
+  (when (> (len text) LONGEST)
+    (return None))
   (setv text (re.sub "(?<=[0-9])(million|m)$" "" (.replace (.strip text) " " "")))
   (when (re.fullmatch r"-?\d{1,3}(,\d{3})+" text)
     (setv text (.replace text "," "")))
   (when (.startswith text "ln")
     (setv number (as-number (.strip (cut text 2 None) "()")))
     (return (when (and number (> number 0)) (log number))))
-  (when (re.search r"[eE][+-]?\d{4}" text)             ; Fraction would work all of it out
+  (when (re.search r"[eE][+-]?[\d_]{4}" text)           ; Fraction would work all of it out
     (return None))
   (setv percent (.endswith text "%")
         text (.replace (.removesuffix text "%") "," "."))
