@@ -130,6 +130,51 @@
   (for [[a b] (zip (.parameters one.model) (.parameters three.model))]
     (torch.testing.assert-close a b :atol 1e-4 :rtol 1e-3)))
 
+(defn [(pytest.mark.parametrize "stage" ["fast" "gpt"])]
+    test-ctrl-c-lets-a-step-be-finished [ab stage]
+  "In a REPL, and it is as if nobody had."
+  (setv [run other] (lfor  _ "ab"  (small ab :stage stage))
+        step        run.train-step)
+  (defn interrupted [#* batches]
+    (signal.raise-signal signal.SIGINT)
+    (step #* batches))
+  (setv run.train-step interrupted)
+  (for [taken [1 2]]
+    (with [_ (pytest.raises KeyboardInterrupt)]
+      (steps run 3))
+    (assert (= [run.step run.tokens] [taken (* taken 8 run.config.block-size)])))
+  (assert (is (signal.getsignal signal.SIGINT) signal.default-int-handler))
+  (setv run.train-step step)
+  (steps run 2)
+  (steps other 4)
+  (same-state run other))
+
+(defn test-a-second-ctrl-c-interrupts-at-once [ab]
+  (setv run (small ab))
+  (defn interrupted [#* batches]
+    (signal.raise-signal signal.SIGINT)
+    (signal.raise-signal signal.SIGINT)
+    (assert False "the step goes on"))
+  (setv run.train-step interrupted)
+  (with [_ (pytest.raises KeyboardInterrupt)]
+    (steps run 1))
+  (assert (= run.step 0))
+  (assert (is (signal.getsignal signal.SIGINT) signal.default-int-handler)))
+
+(defn test-who-sees-to-ctrl-c-is-left-to-it [ab monkeypatch]
+  (setv asked []
+        own   (fn [number frame] (.append asked number))
+        run   (small ab)
+        step  run.train-step
+        before (signal.signal signal.SIGINT own))
+  (setv run.train-step (fn [#* batches]
+                         (signal.raise-signal signal.SIGINT)
+                         (step #* batches)))
+  (try
+    (steps run 2)
+    (finally (signal.signal signal.SIGINT before)))
+  (assert (= [2 [signal.SIGINT signal.SIGINT]] [run.step asked])))
+
 ;;; To the disk and back
 
 (defn [(pytest.mark.parametrize "options" [{} DROPPING {"draws" "published"}])]

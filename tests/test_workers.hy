@@ -6,6 +6,7 @@ plain forms give."
          math [inf nan]
          platform
          sys
+         threading
          hypothesis [given settings strategies :as st]
          pytest
          recordings [recordable]
@@ -129,6 +130,16 @@ plain forms give."
                   (add-gradient other x y share)))
   (for [[w twin] (zip (.parameters model) (.parameters other))]
     (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6)))
+
+(defn test-what-an-interrupted-step-left-is-not-counted []
+  (setv [model adamw workers] (workers-of WIDE)
+        [x y] (batch 4))
+  (.add-gradients workers x y 1.0 (.chances workers))
+  (setv whole (.clone adamw.gradients))
+  (.fill- (get workers.gradients 1) 7)
+  (.zero-grad adamw)
+  (.add-gradients workers x y 1.0 (.chances workers))
+  (assert-close adamw.gradients whole))
 
 (defn test-rows-in-parts-are-the-same-gradient []
   (setv [model adamw workers] (workers-of WIDE)
@@ -311,7 +322,11 @@ plain forms give."
   (assert (= 3 (len both.add-gradient.programs))))
 
 (defn test-another-share-or-size-is-compiled-anew [monkeypatch]
-  (.setattr monkeypatch compiled-gradient "compiled" (fn [function inputs] function))
+  "By the main thread, where Ctrl-C can end it."
+  (.setattr monkeypatch compiled-gradient "compiled"
+            (fn [function inputs]
+              (assert (is (threading.current-thread) (threading.main-thread)))
+              function))
   (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
         other (gpt NARROW-ONE))
   (for [w (.parameters other)]

@@ -8,7 +8,6 @@ compiled as C++ from end to end: Python takes a twentieth of a call, and the res
 (eval-when-compile
   (require hyrule [unless]))
 (import  copy [deepcopy]
-         threading [Lock]
          torch
          torch.nn :as nn
          nanogpt-hy.lab.training.adamw [flat-gradients views-in]
@@ -58,8 +57,7 @@ compiled as C++ from end to end: Python takes a twentieth of a call, and the res
           self.optimizer optimizer
           self.gradients (dict (zip models gradients))
           self.programs {}
-          self.failed False
-          self.compiling (Lock)))        ; else a second thread would compile the same
+          self.failed False))
 
   (defn [(torch.no-grad)] __call__ [self model x y share * [chance None]]
     (setv program (self.program x y share))
@@ -72,13 +70,12 @@ compiled as C++ from end to end: Python takes a twentieth of a call, and the res
   (defn program [self x y share]
     "-> what is compiled for a batch and a share like these; None once compiling has failed."
     (setv key #(x.shape share))
-    (with [_ self.compiling]
-      (unless (or self.failed (in key self.programs))
-        (setv [model #* _] self.gradients
-              function (as-function self.add-gradient model self.optimizer.weights share))
-        (try
-          (setv (get self.programs key) (compiled function [x y self.optimizer.numbers]))
-          (except [e Exception]
-            (do-without e)
-            (setv self.failed True))))
-      (.get self.programs key))))
+    (unless (or self.failed (in key self.programs))
+      (setv [model #* _] self.gradients
+            function (as-function self.add-gradient model self.optimizer.weights share))
+      (try
+        (setv (get self.programs key) (compiled function [x y self.optimizer.numbers]))
+        (except [e Exception]
+          (do-without e)
+          (setv self.failed True))))
+    (.get self.programs key)))

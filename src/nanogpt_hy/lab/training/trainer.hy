@@ -16,6 +16,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
          functools [partial]
          math [isfinite]
          pathlib [Path]
+         signal
+         threading
          time [perf-counter]
          torch
          torch.nn :as nn
@@ -195,27 +197,48 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (setv run.loss (get losses -1)))
   run.loss)
 
+(defn [contextmanager] held-interrupts []
+  "Within, the first Ctrl-C is only noted in what is given, and interrupts at the end; a second one
+  does at once. Nothing else is done where others see to Ctrl-C, or in another thread."
+  (setv noted [])
+  (defn note [number frame]
+    (when noted
+      (raise (KeyboardInterrupt)))
+    (.append noted number))
+  (setv held (and (is (threading.current-thread) (threading.main-thread))
+                  (is (signal.getsignal signal.SIGINT) signal.default-int-handler)))
+  (when held
+    (signal.signal signal.SIGINT note))
+  (try
+    (yield noted)
+    (finally
+      (when held
+        (signal.signal signal.SIGINT signal.default-int-handler))))
+  (when noted
+    (raise (KeyboardInterrupt))))
+
 (defn steps [run count * [told None]]
   "Train COUNT steps, fewer if the run is told to stop; -> the last loss. TOLD is called with the
-  run a few times a second."
+  run a few times a second. Ctrl-C lets a step be finished. (It is `go` that ends at max-iters.)"
   (setv started (perf-counter))
-  (with [_ (at-work run)
-         _ (if run.workers (with-threads run.workers.threads-each) (nullcontext))]
-    (for [_ (range count)]
-      (when run.stopping
-        (break))
-      (one-step run)
-      (unless run.warm
-        (look run)
-        (setv run.warm [run.tokens (+ run.seconds (- (perf-counter) started))]))
-      (setv now (perf-counter))
-      (when (.due run.pauses run (- now started))
-        (setv run.seconds (+ run.seconds (- now started))  started now)
-        (look run)
-        (when told
-          (told run)))))
-  (setv loss (look run)                ; a GPU is not done before
-        run.seconds (+ run.seconds (- (perf-counter) started)))
+  (with [interrupts (held-interrupts)]
+    (with [_ (at-work run)
+           _ (if run.workers (with-threads run.workers.threads-each) (nullcontext))]
+      (for [_ (range count)]
+        (when (or run.stopping interrupts)
+          (break))
+        (one-step run)
+        (unless run.warm
+          (look run)
+          (setv run.warm [run.tokens (+ run.seconds (- (perf-counter) started))]))
+        (setv now (perf-counter))
+        (when (.due run.pauses run (- now started))
+          (setv run.seconds (+ run.seconds (- now started))  started now)
+          (look run)
+          (when told
+            (told run)))))
+    (setv loss (look run)              ; a GPU is not done before
+          run.seconds (+ run.seconds (- (perf-counter) started))))
   loss)
 
 ;;; Evaluation

@@ -54,6 +54,7 @@ hand is cut into parts that its cache can hold."
                                           self.models self.gradients)
                                   True  otherwise)
           self.in-turn      (= count 1)
+          self.met          (set)                ; sizes and shares of batches
           self.pool         (when shadows
                               (ThreadPoolExecutor (len shadows)
                                                   :initializer torch.set-num-threads
@@ -74,19 +75,23 @@ hand is cut into parts that its cache can hold."
 
   (defn [(in-phase "forward and backward")] add-gradients [self x y share chances]
     "(B T) (B T) -> (): as the course's add-gradient; CHANCES are those of this step."
-    (setv count  (len self.models)
-          xs     (.chunk x count)
-          shares (lfor  own xs  (* share (/ (len own) (len x))))
+    (setv count   (len self.models)
+          xs      (.chunk x count)
+          shares  (lfor  own xs  (* share (/ (len own) (len x))))
           [mine #* others] (zip (range count) xs (.chunk y count) shares chances)
-          begin  (if self.in-turn partial self.pool.submit)
-          begun  (lfor  its others  (begin self.own-part #* its))
-          loss   (self.own-part #* mine))            ; this thread is a worker too
-    (for [its begun]
-      (setv loss (+ loss (if self.in-turn (its) (.result its)))))
-    (setv [whole #* parts] self.gradients)
+          [whole #* parts] self.gradients
+          ;; What is recorded or compiled is so at its first call: here, where Ctrl-C can end it.
+          in-turn (or self.in-turn (not-in #(x.shape share) self.met))
+          begin   (if in-turn partial self.pool.submit))
     (for [part parts]
-      (.add- whole part)
-      (.zero- part))
+      (.zero- part))                     ; here, for an interrupted step may have left something
+    (setv begun (lfor  its others  (begin self.own-part #* its))
+          loss  (self.own-part #* mine))               ; this thread is a worker too
+    (for [its begun]
+      (setv loss (+ loss (if in-turn (its) (.result its)))))
+    (for [part parts]
+      (.add- whole part))
+    (.add self.met #(x.shape share))
     loss))
 
 (defn [contextmanager] in-turn [workers]
