@@ -455,7 +455,7 @@
   (.touch (/ tmp-path "way"))
   (for [out ["way" "way/new" "ab.txt/x/y"]]
     (refused (ask "train" "ab.txt" "--out" out #* (quick))
-             f"{out} cannot be written to" "another --out")))
+             f"{out} cannot be written to (that is a file)" "another --out")))
 
 (defn test-runs-is-a-file [ask tmp-path]
   (.rename (/ tmp-path "runs") (/ tmp-path "elsewhere"))

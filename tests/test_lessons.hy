@@ -371,7 +371,12 @@ exercise is passed by its solution and by nothing that is wrong."
   (assert (is None (hint-for (NameError "said by hand") "")))
   (assert (in "x.shape" (hint-for (NameError "" :name "shape") "(get shape 1)")))
   (assert (is None (python-in "(setv f (fn[x] (+ x 1))) (defn g[x] x)")))
-  (assert (in "f( is Python" (python-in "(setv y f(x))"))))
+  (assert (in "f( is Python" (python-in "(setv y f(x))")))
+  (for [[text words] [["def f(x): return x" "(defn f [x] ...)"] ["x = 3" "(setv x ...)"]
+                      ["torch.zeros(3)" "(torch.zeros ...)"] ["t.sum(0)" "(.sum t ...)"]]]
+    (assert (.endswith (python-in text) words)))
+  (for [text ["x" "(= x 3)" "(if x y z)" "x == 3"]]
+    (assert (is None (python-in text)))))
 
 (defn test-a-block-may-add-by-itself [tmp-path]
   "Not every right one is made of Residuals."

@@ -33,6 +33,7 @@
    "(if 1)"
    "nothing"
    "1 + 2"
+   "greeting = f(2)"
    "(shapes (@ (torch.ones 2 3) (torch.ones 2 3)))"
    "(+ 1 40)"
    "(exit)"
@@ -102,6 +103,7 @@
   (assert (in "def forward(self, x):" out))
   (assert (in "NameError: name 'nothing' is not defined" err))
   (assert (in "is not defined\nin Hy the operator comes first: (+ a b)\n" err))
+  (assert (in "is not defined\ngreeting = is Python: in Hy it is (setv greeting ...)\n" err))
   (assert (in " !! RuntimeError: " out))
   (assert (in "\n41\n" out))
   (assert (not-in "not reached" out))

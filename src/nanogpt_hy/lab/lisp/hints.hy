@@ -3,25 +3,37 @@
 (import  re
          nanogpt-hy.forms [OPERATORS])
 
-(setv PARTS-OF-A-MODEL ["embed" "body" "lm-head"])
+(setv PARTS-OF-A-MODEL ["embed" "body" "lm-head"]
+      MODULES ["torch" "nn" "F"]
+      STATEMENTS {"def"    "(defn f [x] ...)"      "class" "(defclass C [] ...)"
+                  "import" "(import torch)"        "from"  "(import torch [nn])"
+                  "for"    "(for [x xs] ...)"      "while" "(while a ...)"
+                  "if"     "(if a b c)"            "return" "the last value in a function"})
 
 (defn code-of [text]
   "Hy -> Hy: the same without strings and comments."
   (re.sub r"\"(?:\\.|[^\"\\])*\"|;.*" "" text))
 
 (defn python-in [text]
-  "What to say of the first call or index in TEXT that is written as in Python; None if there is
-  none."
+  "What to say of what in TEXT is written as in Python: how it begins, or its first call or index;
+  None if there is no such thing."
+  (setv code  (code-of text)
+        begun (re.match r"\s*(?:([a-z]+)\s+\w|([A-Za-z_]\w*)\s*=(?!=))" code)
+        [word variable] (if begun (.groups begun) [None None]))
+  (cond
+    (in word STATEMENTS) (return f"{word} is Python's: in Hy it is {(get STATEMENTS word)}")
+    variable (return f"{variable} = is Python: in Hy it is (setv {variable} ...)"))
   (setv found (re.search (+ r"(?:([\w\]).]+)\.)?"
                             r"(?<!\w)(?<!\(defn )(?!fn\[)"           ; Hy too needs no blank there
                             r"([A-Za-z_]\w*)([(\[])")
-                         (code-of text)))
+                         code))
   (when found
     (setv [of name bracket] (.groups found)
           whole (if of f"{of}.{name}" name))
     (+ f"{whole}{bracket} is Python: in Hy it is "
        (cond
          (= bracket "[") f"(get {whole} ...) or (cut {whole} ...)"
+         (in of MODULES) f"({whole} ...)"
          of              f"(.{name} {of} ...)"
          True            f"({name} ...)"))))
 

@@ -9,7 +9,7 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
          types [ModuleType]
          hy.repl [REPL]
          nanogpt-hy.errors [UserError]
-         nanogpt-hy.lab.lisp.hints [hint-for]
+         nanogpt-hy.lab.lisp.hints [hint-for python-in]
          nanogpt-hy.lab.lisp.showing [show-piece]
          nanogpt-hy.tracing [describe in-short])
 
@@ -105,7 +105,8 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
 
   (defn __init__ [self]
     (.__init__ (super) :locals {#** (names-at-hand)  "__name__" "__console__"})
-    (setv self.ps1 "nanogpt> "
+    (setv self.typed ""
+          self.ps1 "nanogpt> "
           self.ps2 "     ... ")
     (hy.eval MACROS self.locals :module self.module)
     (setv (get self.locals "hy") hy))
@@ -119,12 +120,18 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
   (defn interact [self [banner None] [exitmsg None]]
     (.interact (super) banner ""))
 
+  (defn runsource [self source #* more]
+    (setv self.typed source)
+    (.runsource (super) source #* more))
+
   (defn showtraceback [self]
     (setv error (get (sys.exc-info) 1))
     (when (isinstance error UserError)
       (return (.write self f"{error}\n")))
     (.showtraceback (super))
-    (setv hint (hint-for error ""))
+    (setv hint (or (when (isinstance error #(NameError TypeError))
+                     (python-in self.typed))
+                   (hint-for error "")))
     (when hint
       (.write self f"{hint}\n"))))
 

@@ -98,8 +98,10 @@
     (.mkdir folder :parents True :exist-ok True)
     (with [_ (TemporaryFile :dir folder)])
     (except [e OSError]
-      (raise (RequestError
-        f"{folder} cannot be written to ({e.strerror}): choose another --out")))))
+      (setv why (if (isinstance e #(FileExistsError NotADirectoryError))
+                  "that is a file"
+                  e.strerror))
+      (raise (RequestError f"{folder} cannot be written to ({why}): choose another --out")))))
 
 (defn check-free [folder]
   "RequestError if FOLDER holds a run already."
