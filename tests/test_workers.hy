@@ -17,7 +17,7 @@ plain forms give."
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [GPT train-step]
          nanogpt-hy.fast [FastGPT]
-         nanogpt-hy.lab.training.adamw [AdamW parameter-groups]
+         nanogpt-hy.lab.training.adamw [AdamW flat-gradients parameter-groups]
          nanogpt-hy.lab.training.compiled-gradient :as compiled-gradient
          nanogpt-hy.lab.training.compiled-gradient [as-function CompiledGradient]
          nanogpt-hy.lab.training.device [keep-memory with-threads]
@@ -36,6 +36,16 @@ plain forms give."
 
 (defn batch [B]
   [(torch.randint 11 #(B 6)) (torch.randint 11 #(B 6))])
+
+(defn ready [model]
+  "MODEL, its weights with gradients of zeros."
+  (flat-gradients (list (.parameters model)))
+  model)
+
+(defn same-gradients [model other]
+  "Assert that they are the same but for rounding."
+  (for [[w twin] (zip (.parameters model) (.parameters other))]
+    (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6)))
 
 ;;; AdamW
 
@@ -121,15 +131,12 @@ plain forms give."
        (given :B (st.integers 1 7) :share (st.floats 0.1 1))]
     test-two-threads-find-the-gradient-of-one [B share]
   (setv [model adamw workers] (workers-of WIDE)
-        other (gpt)
+        other (ready (gpt))
         [x y] (batch B))
-  (for [w (.parameters other)]
-    (setv w.grad (torch.zeros-like w)))
   (for [_ (range 2)]                               ; what the other thread had is not added twice
     (assert-close (.add-gradients workers x y share (.chances workers))
                   (add-gradient other x y share)))
-  (for [[w twin] (zip (.parameters model) (.parameters other))]
-    (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6)))
+  (same-gradients model other))
 
 (defn test-what-an-interrupted-step-left-is-not-counted []
   (setv [model adamw workers] (workers-of WIDE)
@@ -213,9 +220,7 @@ plain forms give."
 
 (defn [recordable] test-another-share-or-size-is-recorded-anew []
   (setv record (Recorded add-gradient)
-        model  (gpt NARROW-ONE))
-  (for [w (.parameters model)]
-    (setv w.grad (torch.zeros-like w)))
+        model  (ready (gpt NARROW-ONE)))
   (for [[B share] [[2 1.0] [2 0.5] [3 0.5] [2 1.0]]]
     (setv [x y] (batch B))
     (assert (torch.equal (record model x y share) (add-gradient model x y share))))
@@ -231,9 +236,7 @@ plain forms give."
     test-what-was-recorded-is-the-same-to-the-bit [c B share]
   "The first time, and each further one: with other weights, another batch, and another model."
   (setv record (Recorded add-gradient)
-        models (lfor  _ (range 2)  (gpt c)))
-  (for [model models  w (.parameters model)]
-    (setv w.grad (torch.zeros-like w)))
+        models (lfor  _ (range 2)  (ready (gpt c))))
   (for [turn (range 6)]
     (setv model (get models (% turn 2))
           batch (lfor  _ "xy"  (torch.randint 11 #(B c.block-size)))
@@ -307,14 +310,11 @@ plain forms give."
 
 (defn [pytest.mark.slow] test-two-threads-run-what-is-compiled []
   (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
-        other (gpt NARROW-ONE))
-  (for [w (.parameters other)]
-    (setv w.grad (torch.zeros-like w)))
+        other (ready (gpt NARROW-ONE)))
   (for [B [3 3 2]]                                 ; two rows and one, again, and one each
     (setv [x y] (batch B))
     (assert-close (.add-gradients both x y 0.5 (.chances both)) (add-gradient other x y 0.5))
-    (for [[w twin] (zip (.parameters model) (.parameters other))]
-      (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6))
+    (same-gradients model other)
     (with [_ (torch.no-grad)]                      ; nor is it for these weights only
       (for [m [model other]  w (.parameters m)]
         (.mul- w 1.01))))
@@ -328,9 +328,7 @@ plain forms give."
               (assert (is (threading.current-thread) (threading.main-thread)))
               function))
   (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
-        other (gpt NARROW-ONE))
-  (for [w (.parameters other)]
-    (setv w.grad (torch.zeros-like w)))
+        other (ready (gpt NARROW-ONE)))
   (for [[B share] [[2 1.0] [2 0.5] [4 0.5] [2 1.0]]]
     (setv [x y] (batch B))
     (assert-close (.add-gradients both x y share (.chances both)) (add-gradient other x y share)))
@@ -342,14 +340,11 @@ plain forms give."
     (raise (ImportError "no such compiler")))
   (.setattr monkeypatch compiled-gradient "compiled" failing)
   (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
-        other (gpt NARROW-ONE))
-  (for [w (.parameters other)]
-    (setv w.grad (torch.zeros-like w)))
+        other (ready (gpt NARROW-ONE)))
   (for [B [3 4]]
     (setv [x y] (batch B))
     (assert-close (.add-gradients both x y 1.0 (.chances both)) (add-gradient other x y 1.0)))
-  (for [[w twin] (zip (.parameters model) (.parameters other))]
-    (assert-close w.grad twin.grad :rtol 1e-4 :atol 1e-6))
+  (same-gradients model other)
   (assert (= 1 (.count (. (capsys.readouterr) err) "no such compiler")))
   (assert (= 3 (len both.add-gradient.otherwise.records))))  ; of two rows and one, and of two each
 

@@ -63,7 +63,7 @@ one operation for each group of weights and not one for each weight."
 
   (defn lie-flat [self groups]
     (setv self.numbers (flat-numbers self.weights)
-          flats   [self.numbers #* (lfor  _ "ab"  (torch.zeros-like self.numbers))]
+          flats   [self.numbers (torch.zeros-like self.numbers) (torch.zeros-like self.numbers)]
           [_ self.averages self.squares] (lfor  flat flats  (views-in flat self.weights))
           self.gradients (flat-gradients self.weights)
           sizes   (lfor  g groups  (sum (gfor  w (get g "params")  (.numel w))))

@@ -15,7 +15,7 @@
 (os.environ.setdefault "CUBLAS_WORKSPACE_CONFIG" ":4096:8")
 
 ;; glibc gives back to the system most of what is freed, and in the next step gets it anew, page by
-;; page and filled with zeros: an eighth to a fifth of a step. See mallopt(3).
+;; page and filled with zeros: a sixth of a step. See mallopt(3).
 (setv M-MMAP-THRESHOLD -3  BLOCK (** 2 25)       ; kept are blocks up to 32 MB, the most it can,
       M-TRIM-THRESHOLD -1  KEPT  (** 2 29))      ; half a gigabyte of them
 

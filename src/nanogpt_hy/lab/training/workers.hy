@@ -82,13 +82,14 @@ hand is cut into parts that its cache can hold."
           [whole #* parts] self.gradients
           ;; What is recorded or compiled is so at its first call: here, where Ctrl-C can end it.
           in-turn (or self.in-turn (not-in #(x.shape share) self.met))
-          begin   (if in-turn partial self.pool.submit))
+          ;; -> a function that gives its part of the loss
+          begin   (if in-turn partial (fn [#* call] (. (self.pool.submit #* call) result))))
     (for [part parts]
       (.zero- part))                     ; here, for an interrupted step may have left something
     (setv begun (lfor  its others  (begin self.own-part #* its))
           loss  (self.own-part #* mine))               ; this thread is a worker too
-    (for [its begun]
-      (setv loss (+ loss (if in-turn (its) (.result its)))))
+    (for [its-loss begun]
+      (setv loss (+ loss (its-loss))))
     (for [part parts]
       (.add- whole part))
     (.add self.met #(x.shape share))
