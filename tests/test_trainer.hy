@@ -130,8 +130,14 @@
   (for [[a b] (zip (.parameters one.model) (.parameters three.model))]
     (torch.testing.assert-close a b :atol 1e-4 :rtol 1e-3)))
 
+(defn [pytest.fixture] prompt []
+  "Ctrl-C interrupts, as at a prompt; a shell's background jobs begin deaf to it."
+  (setv before (signal.signal signal.SIGINT signal.default-int-handler))
+  (yield)
+  (signal.signal signal.SIGINT before))
+
 (defn [(pytest.mark.parametrize "stage" ["fast" "gpt"])]
-    test-ctrl-c-lets-a-step-be-finished [ab stage]
+    test-ctrl-c-lets-a-step-be-finished [ab prompt stage]
   "In a REPL, and it is as if nobody had."
   (setv [run other] (lfor  _ "ab"  (small ab :stage stage))
         step        run.train-step)
@@ -149,7 +155,7 @@
   (steps other 4)
   (same-state run other))
 
-(defn test-a-second-ctrl-c-interrupts-at-once [ab]
+(defn test-a-second-ctrl-c-interrupts-at-once [ab prompt]
   (setv run (small ab))
   (defn interrupted [#* batches]
     (signal.raise-signal signal.SIGINT)
@@ -161,7 +167,7 @@
   (assert (= run.step 0))
   (assert (is (signal.getsignal signal.SIGINT) signal.default-int-handler)))
 
-(defn test-who-sees-to-ctrl-c-is-left-to-it [ab monkeypatch]
+(defn test-who-sees-to-ctrl-c-is-left-to-it [ab]
   (setv asked []
         own   (fn [number frame] (.append asked number))
         run   (small ab)
