@@ -52,6 +52,36 @@
     test-whatever-the-sizes [B T n-layer n-head share]
   (check-against-autograd (replace SMALL :n-layer n-layer :n-head n-head) B T share))
 
+(defn [(pytest.mark.parametrize "activation" ["gelu" "relu"])
+       (pytest.mark.parametrize "bias" [True False])
+       (pytest.mark.parametrize "queries" [2 64])]
+    test-in-bfloat16-it-is-as-close-as-autocast [activation bias queries monkeypatch]
+  "Both round what they multiply; the weights and their gradients stay float32."
+  (.setattr monkeypatch backprop "QUERIES" queries)
+  (setv c     (replace SMALL :activation activation :bias bias)
+        [exact ours autocast] (lfor  _ (range 3)  (shaken c))
+        [x y] (batch c 8 6)
+        loss  (add-gradient exact x y 0.5)
+        ours-loss (add-gradient ours x y 0.5 :dtype torch.bfloat16))
+  (with [_ (torch.autocast "cpu" :dtype torch.bfloat16)]
+    (course-add-gradient autocast x y 0.5))
+  (defn gradient [model]
+    (torch.cat (lfor  w (.parameters model)  (.flatten w.grad))))
+  (defn error [model]
+    (float (/ (.norm (- (gradient model) (gradient exact))) (.norm (gradient exact)))))
+  (assert (is ours-loss.dtype torch.float32))
+  (assert-close ours-loss loss :rtol 0.02 :atol 0)
+  (assert (< 1e-4 (error ours) 0.03))
+  (assert (< (error ours) (* 2 (error autocast)))))
+
+(defn test-in-bfloat16-dropout-is-to-scale []
+  "1/0.9 has no bfloat16: what is kept is enlarged exactly all the same."
+  (setv x (torch.full #(1000) 1.0 :dtype torch.bfloat16)
+        [y back] (dropout 0.1 (.manual-seed (torch.Generator) 1) x)
+        kept (get y (> y 0)))
+  (assert-close kept (torch.full-like kept (/ 65536 (- 65536 6554))))
+  (assert (torch.equal y (back (torch.ones 1000)))))
+
 (defn [(pytest.mark.parametrize "queries" [1 2 4 5 6])]
     test-in-however-many-parts-attention-is-done [queries monkeypatch]
   (.setattr monkeypatch backprop "QUERIES" queries)

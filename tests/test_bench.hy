@@ -1,6 +1,7 @@
 "scripts/bench: timing on a clock set by hand, contests in a tiny form, and the whole program."
 
-(import  functools [partial]
+(import  dataclasses [replace]
+         functools [partial]
          json
          os
          pathlib [Path]
@@ -19,7 +20,7 @@
          benchmark.levers [of-sampling of-training TRAINING]
          benchmark.main [main]
          benchmark.report [digits remarks results-of shown shown-ratio shown-time]
-         benchmark.sides [as-transformers model-of our-texts]
+         benchmark.sides [as-transformers model-of our-run our-texts]
          benchmark.timing [in-turn pieces-for ratio Side]
          benchmark.workloads [evaluation many-texts one-text past-the-context shape training
                               training-on-gpu Workload WORKLOADS]
@@ -108,6 +109,13 @@
   (monkeypatch.setenv "TINY_SHAKESPEARE" (str (/ root "data" "ab.txt")))
   (open-bench tmp-path None False))
 
+(defn test-all-compute-in-one-precision [bench]
+  (setv bench (replace bench :dtype "bfloat16"))
+  (assert (is torch.bfloat16 (. (our-run bench TINY) dtype)))
+  (with [_ (bench.precision (torch.device "cpu"))]
+    (assert (is torch.bfloat16 (. (@ (torch.ones 2 2) (torch.ones 2 2)) dtype))))
+  (assert (= "t: a step, bfloat16" (. (training "t" TINY bench) title))))
+
 (defn [(pytest.mark.parametrize "make" [
         (fn [bench] (training "t" TINY bench))
         (fn [bench] (evaluation bench TINY))
@@ -195,7 +203,7 @@
   (assert (= #(done.returncode (.count done.stderr "Traceback")) #(0 0)))
   (setv report (json.loads (.read-text file))
         rows   (get report "results"))
-  (assert (= (set report) #{"machine" "rounds" "seconds" "text" "results"}))
+  (assert (= (set report) #{"machine" "rounds" "seconds" "dtype" "text" "results"}))
   (assert (= (lfor  row rows  (get row "workload")) ["train-toy" "encode" "encode"]))
   (for [row rows]
     (assert (= (set row) #{"workload" "title" "unit" "rate" "ours" "peer" "ratio"}))

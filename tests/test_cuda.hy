@@ -179,7 +179,7 @@
 (defn half-run [ab device monkeypatch #** options]
   "A run in float16. On a CPU it is refused, but the same code runs."
   (when (= device "cpu")
-    (.setattr monkeypatch trainer "choose_dtype" (fn [name device] [torch.float16 "for a test"])))
+    (.setattr monkeypatch trainer "choose_dtype" (fn [#* _ #** how] [torch.float16 "for a test"])))
   (small ab device :dtype "float16" #** options))
 
 (defn [everywhere] test-float16-scales-and-learns [ab monkeypatch device]
@@ -232,9 +232,9 @@
   (setv gpu (torch.device "cuda")
         able (fn [[including-emulation True]] including-emulation))
   (.setattr monkeypatch torch.cuda "is_bf16_supported" able)
-  (assert (= torch.float16 (get (choose-dtype "auto" gpu) 0)))
+  (assert (= torch.float16 (get (choose-dtype "auto" gpu None) 0)))
   (.setattr monkeypatch torch.cuda "is_bf16_supported" (fn [#** how] True))
-  (assert (= torch.bfloat16 (get (choose-dtype "auto" gpu) 0))))
+  (assert (= torch.bfloat16 (get (choose-dtype "auto" gpu None) 0))))
 
 
 ;;; Compiled

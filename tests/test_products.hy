@@ -23,8 +23,8 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.products :as products
-         nanogpt-hy.products [add-product by-onednn mkl-is-narrow onednn packed product
-                                 quick-products QuickProducts]
+         nanogpt-hy.products [add-product by-onednn mkl-is-narrow multiplies-bfloat16 onednn
+                                 packed product quick-products QuickProducts]
          nanogpt-hy.recording [Recorded])
 
 (setv pytestmark (pytest.mark.skipif (not (hasattr torch.ops.mkldnn "_linear_pointwise"))
@@ -127,9 +127,18 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (.setattr monkeypatch torch.cpu "get_capabilities" (fn [] has) :raising False)
   (assert (= expected (mkl-is-narrow))))
 
+(defn [(pytest.mark.parametrize #("has" "expected")
+         [#({"amx_bf16" True}  True)
+          #({"amx_bf16" False  "avx512_bf16" True} False)
+          #({"architecture" "aarch64"} False)])]
+    test-which-processors-multiply-bfloat16 [has expected monkeypatch]
+  (.setattr monkeypatch torch.cpu "get_capabilities" (fn [] has) :raising False)
+  (assert (= expected (multiplies-bfloat16))))
+
 (defn test-an-older-torch-does-not-say [monkeypatch]
   (.delattr monkeypatch torch.cpu "get_capabilities" :raising False)
-  (assert (not (mkl-is-narrow))))
+  (assert (not (mkl-is-narrow)))
+  (assert (not (multiplies-bfloat16))))
 
 (defn test-compiled-it-is-the-same []
   (setv backend  (if (has-compiler (torch.device "cpu")) "inductor" "aot_eager")

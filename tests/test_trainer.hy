@@ -16,7 +16,7 @@
          torch.nn :as nn
          torch.nn.functional :as F
          subjects [small-run]
-         nanogpt-hy.config [preset TrainConfig]
+         nanogpt-hy.config [GPTConfig preset TrainConfig]
          nanogpt-hy.course [cross-entropy]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint read-meta]
@@ -25,6 +25,8 @@
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.data.markov [ab-chain floor window-floor]
          nanogpt-hy.lab.training.descent [groups-of learning-rate-at]
+         nanogpt-hy.lab.training.device :as device
+         nanogpt-hy.lab.training.device [choose-dtype]
          nanogpt-hy.lab.training.evaluation [all-of by-line finest floor-here loss-floor
                                              mean-loss whole-batches yardsticks]
          nanogpt-hy.lab.training.randomness [named-seed]
@@ -535,6 +537,22 @@
   (setv path (/ tmp-path "t.txt"))
   (.write-text path (* (cut "abcdefghi" tokens) 30))
   (assert (= name (get (chosen-preset (read-corpus path) None {"device" "cpu"}) 0))))
+
+(defn [(pytest.mark.parametrize #("able" "wide" "how" "expected")
+         [#(True  128 {}                     torch.bfloat16)
+          #(True  127 {}                     torch.float32)
+          #(False 512 {}                     torch.float32)
+          #(True  255 {"stage" "gpt"}        torch.float32)
+          #(True  256 {"stage" "gpt"}        torch.bfloat16)
+          #(True  512 {"draws" "published"}  torch.float32)])]
+      test-which-precision-auto-takes-on-a-cpu [able wide how expected monkeypatch]
+  (.setattr monkeypatch device "multiplies_bfloat16" (fn [] able))
+  (setv config (GPTConfig :vocab-size 3 :n-embd wide :n-head 1))
+  (defn chosen [name]
+    (get (choose-dtype name (torch.device "cpu") config #** how) 0))
+  (assert (is (chosen "auto") expected))
+  (assert (is (chosen "float32") torch.float32))
+  (assert (is (chosen "bfloat16") torch.bfloat16)))
 
 (defn test-each-seed-and-each-purpose-has-draws-of-its-own [ab]
   (assert (= 4 (len (sfor  seed [1 2]  name ["batches" "evaluation"]  (named-seed seed name)))))

@@ -3,6 +3,7 @@ plain forms give."
 
 (import  ctypes
          dataclasses [replace]
+         functools [partial]
          math [inf nan]
          platform
          sys
@@ -231,16 +232,18 @@ plain forms give."
                                                 (replace NARROW-ONE :block-size 70)
                                                 WIDE]
                                            :ids ["plain" "no-bias" "in-parts" "wide"])
+       (pytest.mark.parametrize "dtype" [torch.float32 torch.bfloat16])
        (settings :max-examples 5 :deadline None)
        (given :B (st.integers 1 5) :share (st.floats 0.1 1))]
-    test-what-was-recorded-is-the-same-to-the-bit [c B share]
+    test-what-was-recorded-is-the-same-to-the-bit [c dtype B share]
   "The first time, and each further one: with other weights, another batch, and another model."
-  (setv record (Recorded add-gradient)
+  (setv gradient (partial add-gradient :dtype dtype)
+        record (Recorded gradient)
         models (lfor  _ (range 2)  (ready (gpt c))))
   (for [turn (range 6)]
     (setv model (get models (% turn 2))
           batch (lfor  _ "xy"  (torch.randint 11 #(B c.block-size)))
-          found (lfor  act [add-gradient record]
+          found (lfor  act [gradient record]
                        (do (for [w (.parameters model)]
                              (.fill- w.grad turn))
                            (setv loss (act model #* batch share))
@@ -270,6 +273,20 @@ plain forms give."
     (assert (torch.equal t (get parted name)) name)
     (when (.is-floating-point t)                     ; one thread adds up in another order
       (assert-close t (get again name) :rtol 1e-3 :atol 1e-5))))
+
+(defn [(pytest.mark.parametrize "how" [{} {"dropout" 0.2} {"block_size" 70} {"n_embd" 72}])]
+    test-in-bfloat16-the-same-steps-are-taken [how root]
+  "As in float32, to what is rounded; the weights stay in float32, and more rows make a part."
+  (defn trained [dtype]
+    (setv run (new-run (str (/ root "data" "ab.txt")) :device "cpu" :dtype dtype :max-iters 20
+                       :compile "off" #** {"n_embd" 16  "n_head" 2  "block_size" 16 #** how}))
+    [run (steps run 20)])
+  (setv [run loss]   (trained "bfloat16")
+        [other wanted] (trained "float32"))
+  (assert-close loss wanted :rtol 0.02 :atol 0)
+  (assert (!= loss wanted))
+  (assert (all (gfor  w (.parameters run.model)  (is w.dtype torch.float32))))
+  (assert (>= run.workers.rows (* 2 other.workers.rows))))
 
 (defn [(pytest.mark.parametrize "options" [{"dropout" 0.1} {"compile" "on"}])]
     test-what-is-not-recorded [options root]

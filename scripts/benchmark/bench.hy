@@ -8,11 +8,13 @@
          subprocess
          sys
          numpy :as np
+         torch
          benchmark.timing [Side]
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.data.corpus [Corpus read-corpus]
          nanogpt-hy.lab.exchange.nanogpt [words-of]
-         nanogpt-hy.lab.files [write-atomic])
+         nanogpt-hy.lab.files [write-atomic]
+         nanogpt-hy.lab.training.device [precision])
 
 (setv DATA       (/ (. (Path __file__) (resolve) parent parent parent) "data")
       CHARACTERS 1,115,394                  ; in tiny Shakespeare
@@ -23,7 +25,12 @@
   #^ Corpus corpus
   #^ Path folder
   #^ object nanogpt                         ; a Checkout, or None
-  #^ bool compile)                          ; whether our compiled form is timed too
+  #^ bool compile                           ; whether our compiled form is timed too
+  (setv #^ str dtype "float32")             ; in which all train and evaluate
+
+  (defn precision [self device]
+    "The context in which they do so."
+    (precision device (getattr torch self.dtype))))
 
 (defclass [(dataclass :frozen True :kw-only True)] Contest []
   "The ways of OURS against those of PEERS, all told in seconds a UNIT, or as so many units a second
@@ -59,11 +66,11 @@
     (write-atomic (/ folder name) (.tobytes (.astype (.numpy ids) np.uint16))))
   (write-atomic (/ folder "meta.pkl") (words-of corpus.tokenizer)))
 
-(defn open-bench [folder nanogpt compile]
+(defn open-bench [folder nanogpt compile [dtype "float32"]]
   "-> Bench, its FOLDER filled with what NANOGPT (a Checkout, or None) reads."
   (setv corpus (read-corpus (str (text-path folder))))
   (write-bins corpus (/ folder "bins"))
-  (Bench corpus folder nanogpt compile))
+  (Bench corpus folder nanogpt compile dtype))
 
 ;;; Processes
 

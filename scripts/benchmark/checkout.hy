@@ -13,8 +13,7 @@ as its model sets it up, gradients cut at 1, the loss looked at every ten steps.
          sys
          numpy :as np
          torch
-         nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.training.device [precision])
+         nanogpt-hy.errors [RequestError])
 
 (setv RATE        1e-3
       DECAY       0.1
@@ -64,7 +63,7 @@ as its model sets it up, gradients cut at 1, the loss looked at every ten steps.
     (lfor  part batch  (.to (.pin-memory part) device :non-blocking True))
     batch))
 
-(defn trainer [bench shape * [device (torch.device "cpu")] [dtype torch.float32] [compile False]]
+(defn trainer [bench shape * [device (torch.device "cpu")] [compile False]]
   "-> a function that trains so many steps, as train.py does."
   (setv bins      (/ bench.folder "bins")
         model     (.build bench.nanogpt shape bench.corpus.tokenizer.vocab-size device)
@@ -77,7 +76,7 @@ as its model sets it up, gradients cut at 1, the loss looked at every ten steps.
     (nonlocal batch)
     (for [group optimizer.param-groups]
       (setv (get group "lr") RATE))
-    (with [_ (precision device dtype)]
+    (with [_ (bench.precision device)]
       (setv [_ loss] (forward #* batch)))
     (setv batch (drawn bins "train" shape device))     ; while a GPU is still busy
     (.backward loss)
@@ -103,12 +102,14 @@ as its model sets it up, gradients cut at 1, the loss looked at every ten steps.
 (defn evaluator [bench shape]
   "-> a function that evaluates so many times, as its estimate_loss does."
   (setv bins  (/ bench.folder "bins")
-        model (.build bench.nanogpt shape bench.corpus.tokenizer.vocab-size (torch.device "cpu")))
+        cpu   (torch.device "cpu")
+        model (.build bench.nanogpt shape bench.corpus.tokenizer.vocab-size cpu))
   (fn [times]
     (for [_ (range times)]
       (.eval model)
-      (for [part ["train" "val"]]
-        (mean-loss model bins part shape))
+      (with [_ (bench.precision cpu)]
+        (for [part ["train" "val"]]
+          (mean-loss model bins part shape)))
       (.train model))))
 
 (defn with-weights-of [checkout ours shape]

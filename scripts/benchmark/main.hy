@@ -60,6 +60,8 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
   (add "--nanogpt" :metavar "DIR"
        :help "a checkout of nanoGPT; its model.py is imported and its train.py run")
   (add "--compile" :action "store_true" :help "our training compiled too, its peers not")
+  (add "--dtype" :choices ["float32" "bfloat16"] :default "float32"
+       :help "what all compute in when they train and are evaluated on the CPU; default float32")
   (add "--rounds" :type whole-number :default 5 :metavar "N" :help "rounds; default 5")
   (add "--seconds" :type seconds :default 1.0 :metavar "S"
        :help "about so long for each side in a round; default 1")
@@ -104,7 +106,7 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
 
 (defn empty-report [bench asked]
   "-> dict: all that goes without running anything."
-  {"machine" (machine)  "rounds" asked.rounds  "seconds" asked.seconds
+  {"machine" (machine)  "rounds" asked.rounds  "seconds" asked.seconds  "dtype" asked.dtype
    "text" {"name" (. (Path bench.corpus.path) name)  "characters" bench.corpus.characters}
    "results" []})
 
@@ -123,7 +125,7 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
   (with [folder (TemporaryDirectory :prefix "nanogpt-hy-bench-" :ignore-cleanup-errors True)]
     ;; So that compiling is always cold, and leaves nothing behind.
     (setv (get os.environ "TORCHINDUCTOR_CACHE_DIR") (os.path.join folder "caches" "bench")
-          bench  (open-bench (Path folder) nanogpt asked.compile)
+          bench  (open-bench (Path folder) nanogpt asked.compile asked.dtype)
           report (empty-report bench asked))
     (try
       (with [_ (redirect-stdout sys.stderr)]        ; what peers print is no result

@@ -16,7 +16,6 @@ its AdamW, nothing cut."
          nanogpt-hy.course [adamw draw-batch evaluate :as course-evaluate  generate train-step]
          nanogpt-hy.lab.exchange.huggingface [huggingface-config huggingface-tensors]
          nanogpt-hy.lab.sampler [sample-texts Settings tokens]
-         nanogpt-hy.lab.training.device [precision]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [evaluate steps]
          nanogpt-hy.ladder [build-model])
@@ -47,7 +46,7 @@ its AdamW, nothing cut."
 (defn our-run [bench shape #** options]
   "-> Run: as `train` would train the model of SHAPE."
   (new-run bench.corpus :stage "fast" :preset-name "shakespeare-cpu" :max-iters ENDLESS
-           #** {"device" "cpu" #** shape #** options}))
+           #** {"device" "cpu"  "dtype" bench.dtype  #** shape #** options}))
 
 (defn our-training [bench shape * [pieces None]]
   "-> [Side]: our steps, and compiled if that is wanted."
@@ -56,7 +55,7 @@ its AdamW, nothing cut."
                (partial steps (our-run bench shape :compile compile))
                :pieces pieces)))
 
-(defn course-trainer [bench shape [device CPU] [dtype torch.float32]]
+(defn course-trainer [bench shape [device CPU]]
   "-> a function that trains the course's GPT of SHAPE so many steps."
   (setv model     (.to (.train (get (model-of bench shape "gpt") 0)) device)
         optimizer (adamw model))
@@ -64,7 +63,7 @@ its AdamW, nothing cut."
     (for [_ (range count)]
       (setv batch (draw-batch bench.corpus.train :batch-size (get shape "batch_size")
                               :block-size (get shape "block_size")))
-      (with [_ (precision device dtype)]
+      (with [_ (bench.precision device)]
         (setv loss (train-step model optimizer (lfor  part batch  (.to part device))))))
     (.item loss)))
 
@@ -88,8 +87,9 @@ its AdamW, nothing cut."
            (draw-batch ids :batch-size (get shape "batch_size")
                        :block-size (get shape "block_size"))))
   (Side COURSE (each-time (fn []
-                 (for [ids [bench.corpus.train bench.corpus.val]]
-                   (course-evaluate model (batches ids)))))))
+                 (with [_ (bench.precision CPU)]
+                   (for [ids [bench.corpus.train bench.corpus.val]]
+                     (course-evaluate model (batches ids))))))))
 
 (defn peers-evaluation [bench shape]
   "-> [Side]: the others' evaluations."
@@ -161,11 +161,13 @@ its AdamW, nothing cut."
   (defn command []
     (.append done (/ bench.folder f"{name}-{(len done)}"))
     (nanogpt-hy "train" bench.corpus.path "--preset" "shakespeare-cpu" "--device" "cpu"
-                "--out" (get done -1) #* options))
+                "--dtype" bench.dtype "--out" (get done -1) #* options))
   (process name command #** how))
 
 (defn nanogpt-whole-run [bench]
-  "-> [Side]: nanoGPT's train.py with the same settings as a process; none without a checkout."
+  "-> [Side]: nanoGPT's train.py with the same settings as a process; none without a checkout. On a
+  CPU it computes in float32, whatever it is told."
   (if bench.nanogpt
-    [(process "nanoGPT" (checkout.whole-run) :cwd (checkout.workplace bench) :warmed-up False)]
+    [(process "nanoGPT, float32" (checkout.whole-run) :cwd (checkout.workplace bench)
+              :warmed-up False)]
     []))

@@ -1,6 +1,6 @@
 "The rows of the table: what is done, by whom."
 
-(import  dataclasses [dataclass]
+(import  dataclasses [dataclass replace]
          functools [partial]
          random [Random]
          torch
@@ -15,7 +15,6 @@
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.data.encoding [encode-array]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.training.device [choose-dtype]
          nanogpt-hy.lab.training.summary [flops-per-token peak-flops]
          nanogpt-hy.lab.training.trainer [steps])
 
@@ -38,9 +37,13 @@
 
 ;;; Training
 
+(defn named [bench title]
+  "TITLE, and the precision where that is not float32."
+  (if (= bench.dtype "float32") title f"{title}, {bench.dtype}"))
+
 (defn training [name sizes bench * [pieces None]]
   "-> Contest: training steps of a model of these SIZES."
-  (Contest :title f"{name}: a step" :unit "step"
+  (Contest :title (named bench f"{name}: a step") :unit "step"
            :ours (our-training bench sizes :pieces pieces)
            :peers (peers-training bench sizes :pieces pieces)))
 
@@ -48,28 +51,28 @@
   "-> Contest: steps on a GPU, in bfloat16, ours and nanoGPT's compiled where that can be done."
   (when (not (torch.cuda.is-available))
     (raise (RequestError "train-gpu needs a CUDA GPU and there is none here: leave it out")))
-  (setv device     (torch.device "cuda")
-        run        (our-run bench sizes :device "cuda" :dtype "bfloat16" :compile "on")
-        [dtype _]  (choose-dtype "bfloat16" device)
-        how        (if run.compiled ", compiled" "")
-        tokens     (* (get sizes "batch_size") (get sizes "block_size")))
+  (setv bench  (replace bench :dtype "bfloat16")
+        device (torch.device "cuda")
+        run    (our-run bench sizes :device "cuda" :compile "on")
+        how    (if run.compiled ", compiled" "")
+        tokens (* (get sizes "batch_size") (get sizes "block_size")))
   (Contest :title "train-gpu: a step" :unit "step"
            :ours [(Side f"ours{how}" (partial steps run))]
            :peers [#* (if bench.nanogpt
                         [(Side f"nanoGPT{how}"
-                               (checkout.trainer bench sizes :device device :dtype dtype
+                               (checkout.trainer bench sizes :device device
                                                  :compile run.compiled))]
                         [])
-                   (Side COURSE (course-trainer bench sizes device dtype))]
+                   (Side COURSE (course-trainer bench sizes device))]
            :flops (* tokens (flops-per-token run.model run.config))
-           :peak (peak-flops (torch.cuda.get-device-name device) dtype)))
+           :peak (peak-flops (torch.cuda.get-device-name device) run.dtype)))
 
 (defn whole-runs [bench]
   "-> Contest: 2000 steps with nine evaluations, as processes from start to end."
   (defn compiled [name cache #** how]
     (our-whole-run bench name "--compile" "on" :env {"TORCHINDUCTOR_CACHE_DIR" cache} #** how))
   (setv [cold warm] (lfor  name ["cold" "warm"]  (str (/ bench.folder "caches" name))))
-  (Contest :title "run-cpu" :unit "run"
+  (Contest :title (named bench "run-cpu") :unit "run"
            :ours [(our-whole-run bench "ours" :warmed-up False)
                   #* (if bench.compile
                        [(compiled "ours, compiled, cold" cold :warmed-up False)
@@ -81,7 +84,7 @@
 
 (defn evaluation [bench [sizes CPU]]
   "-> Contest: our evaluation of everything against that on 200 random batches of each part."
-  (Contest :title "eval" :unit "evaluation"
+  (Contest :title (named bench "eval") :unit "evaluation"
            :ours [(our-evaluation bench sizes)]
            :peers (peers-evaluation bench sizes)))
 

@@ -7,9 +7,11 @@ are composed as the layers are, in the opposite order, and nothing is recorded i
 field calls such a function a pullback. For functional languages: Pearlmutter and Siskind, Reverse-
 mode AD in a functional framework: Lambda the ultimate backpropagator, TOPLAS 30, 2008.)
 
-`add-gradient` is the course's, for a FastGPT in training that computes in float32. The tests hold
-that loss and gradients are those of fast.hy. It is also one region without a gap for torch.compile,
-from the ids to the gradients."
+`add-gradient` is the course's, for a FastGPT in training. The tests hold that loss and gradients
+are those of fast.hy. It is also one region without a gap for torch.compile, from the ids to the
+gradients. Where a step computes in bfloat16, as autocast would, the products of the linear layers
+do, and what lies between two of them; attention, norms, the sum that each block adds to, and all
+that is added up in the end stay float32."
 
 (eval-when-compile
   (require hyrule [-> ncut]))
@@ -28,22 +30,27 @@ from the ids to the gradients."
 ;;; The small layers
 
 (defn linear [layer x]
-  "(B T I) -> (B T O)"
+  "(B T I) -> (B T O), in the dtype of X."
+  (setv weight (.to layer.weight x.dtype)
+        biased (is-not layer.bias None)
+        bias   (when biased (.to layer.bias x.dtype)))
   (defn back [dy]
-    (setv rows (.flatten dy 0 1))                                      ; (B*T O)
+    (setv dy   (.to dy x.dtype)
+          rows (.flatten dy 0 1))                                      ; (B*T O)
     (add-product layer.weight.grad (.t rows) (.t (.flatten x 0 1)))    ; (O I)
-    (when (is-not layer.bias None)
+    (when biased
       (.add_ layer.bias.grad (.sum rows 0)))
-    (product dy (.t layer.weight)))                                    ; (B T I)
-  [(product x layer.weight layer.bias) back])
+    (product dy (.t weight)))                                          ; (B T I)
+  [(product x weight bias) back])
 
-(defn norm [layer x]
-  "(B T C) -> (B T C)"
+(defn norm [layer x dtype]
+  "(B T C) -> (B T C), computed in the dtype of X and given in DTYPE."
   (setv [shape weight bias] [layer.normalized-shape layer.weight layer.bias]
         [y mean rstd] (torch.native-layer-norm x shape weight bias layer.eps)
         biased (is-not bias None))
   (defn back [dy]
-    (setv [dx dweight dbias]
+    (setv dy (.to dy x.dtype)
+          [dx dweight dbias]
             (if (torch.jit.is-tracing)
               (.norm-back (recordable) dy x shape mean rstd weight)
               (aten.native-layer-norm-backward dy x shape mean rstd weight bias
@@ -52,7 +59,7 @@ from the ids to the gradients."
     (when biased
       (.add_ bias.grad dbias))
     dx)
-  [y back])
+  [(.to y dtype) back])
 
 (defn [cache] recordable []
   "torch.jit.trace takes no list of booleans from Python, but a function of TorchScript that has one
@@ -78,8 +85,9 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
         bits    (.random_ (torch.empty (// (+ n 3) 4) :dtype torch.int64) (- (** 2 63)) None
                           :generator chance)
         dropped (min (round (* 65536 p)) 65535)                        ; of 65536 draws
+        dtype   (torch.promote-types x.dtype torch.float32)            ; 1/(1 - P) to scale
         kept    (torch.ge (cut (.view bits torch.int16) n) (- dropped 32768)
-                          :out (torch.empty n :dtype x.dtype))         ; 1 or 0
+                          :out (torch.empty n :dtype dtype))           ; 1 or 0
         mask    (.mul_ (.view-as kept x) (/ 65536 (- 65536 dropped))))
   [(* x mask) (fn [dy] (* dy mask))])
 
@@ -136,40 +144,50 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
     d)
   [(torch.cat ys 1) back])
 
+(defn in-order [x dtype]
+  "X in DTYPE, its numbers in the order of their indices; copied at most once."
+  (.contiguous (.to x dtype :memory-format torch.contiguous-format)))
+
 (defn attention [layer x future chance]
-  "(B T C) -> (B T C): all heads of causal self-attention, projected."
+  "(B T C) -> (B T C): all heads of causal self-attention, projected. FUTURE is in the dtype in
+  which the heads compute."
   (setv [B T C] x.shape
         H (. layer n-head)
         p layer.dropout
+        dtype future.dtype
         scale (or layer.scale (/ 1 (sqrt (/ C H))))
         [qkv back-qkv] (linear layer.c-attn x)                         ; (B T 3C)
         heads (-> qkv
                   (.unflatten -1 #(3 H -1))                            ; (B T 3 H D)
-                  (.permute 2 0 3 1 4)
-                  (.reshape 3 (* B H) T -1))                           ; (3 B*H T D)
+                  (.permute 2 0 3 1 4)                                 ; (3 B H T D)
+                  (in-order dtype)
+                  (.flatten 1 2))                                      ; (3 B*H T D)
         [mixed back-attend] (attend-in-parts #* (.unbind heads 0) future
                                              :scale scale :p p :chance chance)
-        [y back-project] (linear layer.c-proj (side-by-side mixed B))
+        [y back-project] (linear layer.c-proj (side-by-side mixed B x.dtype))
         [y back-dropout] (dropout p chance y))
   (defn back [dy]
     (-> dy
         back-dropout
         back-project
         (.unflatten -1 #(H -1))                                        ; (B T H D)
-        (.transpose 1 2)
-        (.reshape (* B H) T -1)                                        ; (B*H T D)
+        (.transpose 1 2)                                               ; (B H T D)
+        (in-order dtype)
+        (.flatten 0 1)                                                 ; (B*H T D)
         back-attend
         (.view 3 B H T -1)
-        (.permute 1 3 0 2 4)
-        (.reshape B T (* 3 C))
+        (.permute 1 3 0 2 4)                                           ; (B T 3 H D)
+        (in-order x.dtype)
+        (.flatten 2)                                                   ; (B T 3C)
         back-qkv))
   [y back])
 
-(defn side-by-side [mixed B]
-  "(B*H T D) -> (B T C): what each head found, one after the other along the channels."
+(defn side-by-side [mixed B dtype]
+  "(B*H T D) -> (B T C), in DTYPE: what each head found, one after the other along the channels."
   (-> mixed
       (.unflatten 0 #(B -1))      ; (B H T D)
       (.transpose 1 2)            ; (B T H D)
+      (in-order dtype)
       (.flatten 2)))
 
 ;;; The rest of the model
@@ -182,12 +200,12 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
         [y back-dropout] (dropout layer.drop.p chance y))
   [y (fn [dy] (-> dy back-dropout back-narrow back-bend back-widen))])
 
-(defn block [layer x future chance]
+(defn block [layer x future chance dtype]
   "(B T C) -> (B T C)"
-  (setv [y back-norm] (norm layer.ln-1 x)
+  (setv [y back-norm] (norm layer.ln-1 x dtype)
         [y back-talk] (attention layer.attn y future chance)
         x (+ x y)
-        [y back-norm-2] (norm layer.ln-2 x)
+        [y back-norm-2] (norm layer.ln-2 x dtype)
         [y back-think] (mlp layer.mlp y chance))
   (defn back [dy]
     (setv dx (+ dy (-> dy back-think back-norm-2)))
@@ -219,11 +237,13 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
         (.view-as logits)))
   [(* (- part) (.sum (.gather logs 1 places))) back])
 
-(defn [(torch.no-grad)] add-gradient [model x y share * [chance None]]
+(defn [(torch.no-grad)] add-gradient [model x y share * [chance None] [dtype None]]
   "(B T) (B T) -> (): add SHARE of the batch's gradient to the weights'; that share of its loss.
-  CHANCE is the generator that dropout draws from, torch's own where it is None."
+  CHANCE is the generator that dropout draws from, torch's own where it is None. DTYPE, that of
+  the weights or bfloat16, is what products of layers are computed in; None: that of the weights."
   (setv T (get x.shape 1)
         future (.triu (.new-full model.lm-head.weight [T T] (- inf)) 1)
+        dtype (or dtype future.dtype)
         backs [])
   (defn then [layer #* others]
     (setv [out back] (layer #* others))
@@ -231,10 +251,10 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
     out)
   (setv h (then embed model.transformer x chance))
   (for [layer model.transformer.h]
-    (setv h (then block layer h future chance)))
-  (setv h (then norm model.transformer.ln-f h)
+    (setv h (then block layer h future chance dtype)))
+  (setv h (then norm model.transformer.ln-f h dtype)
         logits (then linear model.lm-head h)
-        [loss back-loss] (surprise logits y share)
+        [loss back-loss] (surprise (.to logits future.dtype) y share)
         d (back-loss))
   (for [back (reversed backs)]
     (setv d (back d)))

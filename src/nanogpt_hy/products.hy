@@ -1,9 +1,12 @@
-"Large products on a CPU, by whichever of torch's two libraries is quicker at them.
+"Large products on a CPU, by whichever of torch's two libraries is quicker at them, in whichever
+precision is.
 
 torch has MKL multiply matrices of float32. On a processor that is not Intel's MKL takes 8 numbers
 at a time, where AMD's could take 16 from Zen 5 on; oneDNN, which torch has for convolutions, takes
 16. There it is more than twice as quick, as soon as a product is so large that the 10 us which it
-takes to begin do not matter. Everything else is left to torch."
+takes to begin do not matter. And from 2023 on Intel's server processors have a unit for products
+of bfloat16 (AMX), several times as quick as either library in float32; whether a step uses it is
+for the lab to say (training/device.hy). Everything else is left to torch."
 
 (import  contextlib [contextmanager nullcontext]
          functools [cache]
@@ -15,10 +18,19 @@ takes to begin do not matter. Everything else is left to torch."
 (setv LEAST        (** 2 21)                ; multiplications from which on oneDNN is quicker
       LEAST-PACKED (* 3 (** 2 19)))         ; the same, if the weights are packed
 
+(defn capabilities []
+  "-> dict: what torch says that the processor has; an older torch says nothing."
+  (if (hasattr torch.cpu "get_capabilities") (torch.cpu.get-capabilities) {}))
+
+(defn multiplies-bfloat16 []
+  "Whether the processor has a unit of its own for products of bfloat16 that torch can use."
+  (and (.get (capabilities) "amx_bf16" False)
+       (torch.backends.mkldnn.is-available)))
+
 (defn mkl-is-narrow []
   "Whether oneDNN takes more numbers at a time than MKL here: on one of AMD's processors with what
-  Zen 5 first had. (An older torch does not say what a processor has, and keeps to MKL.)"
-  (setv has (if (hasattr torch.cpu "get_capabilities") (torch.cpu.get-capabilities) {}))
+  Zen 5 first had. (Where torch does not say what a processor has, MKL keeps its products.)"
+  (setv has (capabilities))
   (and (.get has "avx512_vp2intersect" False)
        (not-in "Intel" (.get has "cpu_name" "Intel"))
        (torch.backends.mkl.is-available)
@@ -84,8 +96,8 @@ def linear(x: Tensor, weight: Tensor, bias: Optional[Tensor]):
 
 (defn add-product [total x weight]
   "(n O) (n I) (O I): add the product of X and WEIGHT to TOTAL, in place."
-  (if (by-onednn x weight)
-    (.add_ total (onednn x weight None))
+  (if (or (by-onednn x weight) (is-not x.dtype total.dtype))
+    (.add_ total (product x weight))
     (.addmm_ total x (.t weight))))
 
 ;;; With a way back, for any model

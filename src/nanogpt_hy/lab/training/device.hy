@@ -6,9 +6,13 @@
          sys
          torch
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.files [short])
+         nanogpt-hy.lab.files [short]
+         nanogpt-hy.products [multiplies-bfloat16])
 
-(setv NARROW 64)       ; up to so many channels a second thread only costs time
+(setv NARROW    64       ; up to so many channels a second thread only costs time
+      ;; From so many on bfloat16 is quicker on a CPU that multiplies it:
+      WIDE      128      ; by backprop.hy,
+      VERY-WIDE 256)     ; and where autograd learns, which converts more often
 
 ;; What CUDA's products need to give the same bits always. Older torch looks for it only once, at
 ;; the first of them.
@@ -85,14 +89,24 @@
     (.to (.pin-memory tensor) device :non-blocking True)
     (.to tensor device)))
 
-(defn choose-dtype [name device]
-  "auto, float32, bfloat16 or float16 -> torch.dtype, reason."
+(defn choose-dtype [name device config * [stage "fast"] [draws "named"]]
+  "auto, float32, bfloat16 or float16 -> torch.dtype, reason. It is for a model of CONFIG and STAGE,
+  trained with those DRAWS, however many processes train it: they shall all compute the same."
   (cond
     (and (= name "float16") (!= device.type "cuda"))
       (raise (RequestError
         f"--dtype float16 needs a CUDA GPU, not {device.type}: use bfloat16 or float32"))
     (!= name "auto")
       [(getattr torch name) "asked for"]
+    (= device.type "cpu")
+      (cond
+        (= draws "published")
+          [torch.float32 "as those who published computed on a CPU"]
+        (and (multiplies-bfloat16)
+             (>= config.n-embd (if (= stage "fast") WIDE VERY-WIDE)))
+          [torch.bfloat16 "this processor has a unit for its products"]
+        True
+          [torch.float32 "fastest here"])
     (!= device.type "cuda")
       [torch.float32 "fastest here without a CUDA GPU"]
     (torch.cuda.is-bf16-supported :including-emulation False)     ; emulated, it is slow

@@ -84,7 +84,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (setv self.corpus corpus  self.config config  self.train train  self.stage stage
           self.folder (when folder (Path folder))
           [self.device self.device-reason] (own-device self.group train.device)
-          [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device)
+          [self.dtype self.dtype-reason] (choose-dtype train.dtype self.device config :stage stage
+                                                         :draws train.draws)
           [self.compiled self.compile-reason]
             (choose-compile self.device config train
                             :recorded (and (by-hand self) (is-recorded config)))
@@ -128,7 +129,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
         run.workers (when (by-hand run)
                       (Workers run.model run.config run.optimizer.adamw
                                (fn [i] (named-generator run.train.seed f"dropout {i} {run.step}"))
-                               :compiled run.compiled))
+                               :compiled run.compiled :dtype run.dtype))
         model (if (and run.compiled (not run.workers)) (Compiled run.model) run.model)
         run.forward (Forward (together run.group model run.train.gradient-accumulation-steps)
                              run.device run.dtype run.scaler
@@ -138,9 +139,9 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
                          (partial train-step run.forward run.optimizer))))
 
 (defn by-hand [run]
-  "Whether the written-out gradient serves: it is that of fast's GPT in float32, on a CPU, in one
-  process, and draws dropout in an order of its own."
-  (and (= run.stage "fast") (= run.device.type "cpu") (= run.dtype torch.float32)
+  "Whether the written-out gradient serves: it is that of fast's GPT on a CPU, in one process, it
+  scales nothing, and draws dropout in an order of its own."
+  (and (= run.stage "fast") (= run.device.type "cpu") (!= run.dtype torch.float16)
        (is run.group ALONE)
        (not (and run.config.dropout (= run.train.draws "published")))))
 

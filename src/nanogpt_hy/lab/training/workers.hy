@@ -17,7 +17,7 @@ hand is cut into parts that its cache can hold."
          nanogpt-hy.recording [can-record Recorded])
 
 (setv MOST-WORKERS 2                   ; Python lets only one at a time decide what comes next
-      PART (** 2 20))                  ; numbers in the widest layer that a cache holds well
+      PART (** 2 22))                  ; bytes of the widest layer that a cache holds well
 
 (defn is-recorded [config]
   "Whether a step of a model of CONFIG is recorded: one without chance in it."
@@ -27,7 +27,7 @@ hand is cut into parts that its cache can hold."
   "They find the gradient of a FastGPT of CONFIG, whose weights the flat OPTIMIZER moves. In a step,
   worker i's dropout draws from (CHANCE i), a generator."
 
-  (defn __init__ [self model config optimizer chance * [compiled False]]
+  (defn __init__ [self model config optimizer chance * [compiled False] [dtype torch.float32]]
     (setv self.chance       (when config.dropout chance)
           narrow            (<= config.n-embd NARROW)
           recorded          (is-recorded config)
@@ -47,10 +47,11 @@ hand is cut into parts that its cache can hold."
           shadows           (lfor  _ (range (- count 1))  (shadow model optimizer.weights))
           self.models       [model #* (lfor  [m _] shadows  m)]
           self.gradients    [optimizer.gradients #* (lfor  [_ gradient] shadows  gradient)]
-          self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size)))
-          otherwise         (if recorded (Recorded add-gradient) add-gradient)
-          self.add-gradient (cond alone (compile-lazily add-gradient)
-                                  apart (CompiledGradient add-gradient otherwise optimizer
+          self.rows         (max 1 (// PART (* 4 config.n-embd config.block-size dtype.itemsize)))
+          own-gradient      (partial add-gradient :dtype dtype)
+          otherwise         (if recorded (Recorded own-gradient) own-gradient)
+          self.add-gradient (cond alone (compile-lazily own-gradient)
+                                  apart (CompiledGradient own-gradient otherwise optimizer
                                           self.models self.gradients)
                                   True  otherwise)
           self.in-turn      (= count 1)
