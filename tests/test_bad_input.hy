@@ -123,6 +123,7 @@
 (setv UNLIKE [#(["train" "ab.txt" "--zzz" 2]           ["no option --zzz" "train --help"])
               #(["train" "ab.txt" "--vocab-size" 3]    ["no option --vocab-size"])
               #(["qqq"]                                ["no command qqq" "train, sample, eval"])
+              #(["prepare" "ab.txt" "--out" "x"]       ["no option --out" "OUT is given"])
               #(["--zzz"]                              ["no option --zzz" "nanogpt-hy --help"])
               #(["train"]                              ["train needs TEXT" "train --help"])
               #(["data" "ab"]                          ["data ab needs --out" "--help"])

@@ -1,6 +1,7 @@
 "Token files: the same corpus as the text's, in little memory; and nothing in them is believed."
 
-(import  errno
+(import  dataclasses [replace]
+         errno
          json
          mmap
          os
@@ -78,7 +79,19 @@
   (same-corpus whole (read-corpus (prepared path :tokenizer spec)))
   (same-corpus whole (read-corpus path :tokenizer spec)))
 
-(defn [(given (st.text :min-size 1)) anything] test-any-text [tmp-path-factory text]
+(defn [(pytest.mark.parametrize "block" [1 2 1,000,000])]
+    test-the-mark-that-some-editors-begin-a-file-with-is-no-text [tmp-path monkeypatch block]
+  "Only the first one; in the middle it is a character like any other, a space without width."
+  (setv text    (* "aé\ufeffb\n" 30)
+        plain   (read-corpus (written tmp-path text "plain.txt"))
+        marked  (written tmp-path (+ "\ufeff" text) "marked.txt"))
+  (monkeypatch.setattr texts "BLOCK" block)
+  (for [corpus [(read-corpus marked) (read-corpus (prepared marked))]]
+    (same-corpus (replace plain :sha256 corpus.sha256) corpus)))
+
+(defn [(given (.filter (st.text :min-size 1) (fn [text] (not (.startswith text "\ufeff")))))
+       anything]
+    test-any-text [tmp-path-factory text]
   (setv text (.replace text "\0" "0")
         path (written (.mktemp tmp-path-factory "any") text))
   (for [spec ["char" "byte"]]

@@ -44,8 +44,10 @@ def complaint(error):
         case UnknownOptionError():
             given = (error.token.keyword or error.token.value).split("=")[0]
             names = [name for a in error.argument_collection for name in a.names]
-            near = nearest(given, names)
-            if not near.startswith("did"):
+            near, plain = nearest(given, names), given.lstrip("-").upper()
+            if plain in names:
+                near = f"{plain} is given without it, by its place"
+            elif not near.startswith("did"):
                 near = f"see nanogpt-hy {' '.join(error.command_chain or [])} --help"
             return f"there is no option {given}: {near}"
         case UnknownCommandError():

@@ -27,8 +27,9 @@
       (yield block))))
 
 (defn decoded [blocks path]
-  "bytes... -> texts: the characters of a UTF-8 file, as they are: no newline is translated."
-  (setv decoder ((codecs.getincrementaldecoder "utf-8"))
+  "bytes... -> texts: the characters of a UTF-8 file, as they are: no newline is translated. Only
+  the mark by which some editors begin such a file is none of them."
+  (setv decoder ((codecs.getincrementaldecoder "utf-8-sig"))
         done    0)
   (for [block (chain blocks [b""])]               ; the empty one says that this was all
     (when (in 0 block)
@@ -45,7 +46,7 @@
 
 
 (defn decode-text [data path]
-  "The characters of a UTF-8 file, exactly as they are: no newline is translated."
+  "The characters of a UTF-8 file, as `decoded` gives them."
   (.join "" (decoded [data] path)))
 
 (defn read-text [path]
