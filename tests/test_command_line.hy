@@ -27,6 +27,7 @@
          nanogpt-hy.lab.commands :as commands
          nanogpt-hy.lab.judging :as judging
          nanogpt-hy.lab.judging [counted window-line]
+         nanogpt-hy.lab.training.device :as device
          nanogpt-hy.lab.training.evaluation [whole-batches])
 
 (setv US [sys.executable "-m" "nanogpt_hy"])
@@ -341,6 +342,16 @@ sys.exit(main(['--version']))
   (assert (= (window-line {"exact" 1.0  "half" 1.5  "error" 0.25  "tokens" 1000})
              (+ "windows     1.0000 past the context, 1.5000 with --window half: +0.5000 "
                 "(standard error 0.2500), over 1,000 tokens"))))
+
+(defn [(pytest.mark.parametrize "options" [[] ["--explain"]])]
+    test-texts-are-drawn-by-as-many-threads-as-cores-are-free [ask monkeypatch options]
+  (setv seen [])
+  (.setattr monkeypatch device "free_cores" (fn [] 3))
+  (.setattr monkeypatch device "threads_for" (fn [config] 5))
+  (.setattr monkeypatch torch "set_num_threads" seen.append)
+  (setv before (torch.get-num-threads))
+  (out-of ask "sample" "--max-new-tokens" 2 #* options)
+  (assert (= seen [3 before])))
 
 (defn test-eval-of-windows [ask]
   (setv line (get (.splitlines (out-of ask "eval" "--windows")) -1)

@@ -133,6 +133,10 @@ Here oneDNN computes every product, however small, whatever processor this is."
           #({"architecture" "aarch64"} False)])]
     test-which-processors-multiply-bfloat16 [has expected monkeypatch]
   (.setattr monkeypatch torch.cpu "get_capabilities" (fn [] has) :raising False)
+  (assert (= expected (multiplies-bfloat16)))
+  (.setenv monkeypatch "ONEDNN_MAX_CPU_ISA" "AVX512_CORE_BF16")          ; who says so is obeyed
+  (assert (not (multiplies-bfloat16)))
+  (.setenv monkeypatch "ONEDNN_MAX_CPU_ISA" "AVX512_CORE_AMX")
   (assert (= expected (multiplies-bfloat16))))
 
 (defn test-an-older-torch-does-not-say [monkeypatch]

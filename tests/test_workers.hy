@@ -21,7 +21,8 @@ plain forms give."
          nanogpt-hy.lab.training.adamw [AdamW flat-gradients parameter-groups]
          nanogpt-hy.lab.training.compiled-gradient :as compiled-gradient
          nanogpt-hy.lab.training.compiled-gradient [as-function CompiledGradient]
-         nanogpt-hy.lab.training.device [keep-memory with-threads]
+         nanogpt-hy.lab.training.device :as device
+         nanogpt-hy.lab.training.device [fit-free-threads free-cores keep-memory with-threads]
          nanogpt-hy.lab.training.saving [state-tensors]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
@@ -254,6 +255,26 @@ plain forms give."
       (for [w (.parameters model)]
         (.add- w (torch.randn-like w) :alpha 0.1))))
   (assert (= 1 (len record.records))))
+
+(defn [(pytest.mark.parametrize #("now" "expected")
+         [#([10.0 18.0 1.0] 2)           ; of two cores: 1 s in 10 is for others
+          #([10.0 0.5 9.5] 1)            ; they have one of them
+          #([10.0 0.0 0.5] 1)            ; and both
+          #([0.1 6.3 0.1] 64)])]
+    test-cores-where-others-compute-are-not-free [now expected monkeypatch]
+  "From the time that passed, the time without work of all cores together, and one's own work."
+  (.setattr monkeypatch device "LOADED" [5.0 100.0 3.0])
+  (.setattr monkeypatch device "glance" (fn [] (lfor  [a b] (zip [5.0 100.0 3.0] now)  (+ a b))))
+  (assert (= expected (free-cores))))
+
+(defn [(pytest.mark.parametrize #("free" "c" "expected")
+         [#(1 WIDE 1)  #(2 WIDE 2)  #(64 WIDE 2)  #(2 NARROW-ONE 1)])]
+    test-texts-are-drawn-by-threads-that-need-not-wait [free c expected monkeypatch]
+  (.setattr monkeypatch device "free_cores" (fn [] free))
+  (with [_ (with-threads 2)]
+    (with [_ (fit-free-threads c)]
+      (assert (= expected (torch.get-num-threads))))
+    (assert (= 2 (torch.get-num-threads)))))
 
 (defn [recordable] test-a-narrow-run-is-recorded-and-repeats-itself-bit-for-bit [root monkeypatch]
   (defn trained [#* parts]

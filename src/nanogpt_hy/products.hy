@@ -10,6 +10,7 @@ for the lab to say (training/device.hy). Everything else is left to torch."
 
 (import  contextlib [contextmanager nullcontext]
          functools [cache]
+         os
          torch
          torch.autograd.function [Function once-differentiable]
          torch.nn.functional :as F
@@ -23,9 +24,11 @@ for the lab to say (training/device.hy). Everything else is left to torch."
   (if (hasattr torch.cpu "get_capabilities") (torch.cpu.get-capabilities) {}))
 
 (defn multiplies-bfloat16 []
-  "Whether the processor has a unit of its own for products of bfloat16 that torch can use."
+  "Whether the processor has a unit of its own for products of bfloat16 that oneDNN may use."
+  (setv most (os.environ.get "ONEDNN_MAX_CPU_ISA" "DEFAULT"))
   (and (.get (capabilities) "amx_bf16" False)
-       (torch.backends.mkldnn.is-available)))
+       (torch.backends.mkldnn.is-available)
+       (or (in most ["DEFAULT" "ALL"]) (in "AMX" most))))
 
 (defn mkl-is-narrow []
   "Whether oneDNN takes more numbers at a time than MKL here: on one of AMD's processors with what

@@ -19,7 +19,7 @@
          nanogpt-hy.lab.explaining [explain-texts]
          nanogpt-hy.lab.files [held]
          nanogpt-hy.lab.sampler [sample-texts Settings]
-         nanogpt-hy.lab.training.device [choose-device]
+         nanogpt-hy.lab.training.device [choose-device fit-free-threads]
          nanogpt-hy.lab.training.launch [again]
          nanogpt-hy.lab.training.memory [enough-memory]
          nanogpt-hy.lab.training.parallel [is-sharded]
@@ -132,9 +132,10 @@
   (setv trained (open-model run.folder :device run.device)
         out (. (console) file))
   (print "\nIt writes:\n" :file out)
-  (sample-texts trained.model trained.tokenizer out :block-size trained.config.block-size
-                :starts run.corpus.starts
-                :settings (Settings :max-new-tokens tokens :seed run.train.seed)))
+  (with [_ (fit-free-threads trained.config)]
+    (sample-texts trained.model trained.tokenizer out :block-size trained.config.block-size
+                  :starts run.corpus.starts
+                  :settings (Settings :max-new-tokens tokens :seed run.train.seed))))
 
 ;;; sample
 
@@ -154,9 +155,10 @@
         how {"prompt" prompt  "settings" settings
              "starts" (.get (get trained.meta "data") "starts")
              "block_size" trained.config.block-size})
-  (if explain
-    (explain-texts trained.model trained.tokenizer (plain-console) #** how)
-    (sample-texts trained.model trained.tokenizer sys.stdout #** how))
+  (with [_ (fit-free-threads trained.config)]
+    (if explain
+      (explain-texts trained.model trained.tokenizer (plain-console) #** how)
+      (sample-texts trained.model trained.tokenizer sys.stdout #** how)))
   0)
 
 ;;; prepare

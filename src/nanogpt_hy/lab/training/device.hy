@@ -4,6 +4,8 @@
          ctypes
          os
          sys
+         time [perf-counter process-time]
+         psutil
          torch
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.files [short]
@@ -48,6 +50,25 @@
 (defn fit-threads [config]
   "A context: within, torch has as many threads as suit a model of CONFIG."
   (with-threads (threads-for config)))
+
+(defn glance []
+  "-> seconds, from moments of their own: the time, how long all cores together had nothing to do,
+  and how long this process computed."
+  (setv times (psutil.cpu-times))
+  [(perf-counter) (+ times.idle (getattr times "iowait" 0)) (process-time)])
+
+(setv LOADED (glance))
+
+(defn free-cores []
+  "On how many cores nobody else has computed since this module was loaded, about; at least 1."
+  (setv [passed idle own] (lfor  [now then] (zip (glance) LOADED)  (- now then)))
+  (max 1 (round (/ (+ idle own) passed))))
+
+(defn fit-free-threads [config]
+  "A context: within, torch has as many threads as suit a model of CONFIG, but none on a core where
+  others compute. To draw a token takes dozens of operations, and each waits for all its threads:
+  for one that has to wait for its turn, some milliseconds."
+  (with-threads (min (threads-for config) (free-cores))))
 
 (defn [contextmanager] deterministic []
   "Within, torch takes only algorithms that always give the same bits."
@@ -102,11 +123,12 @@
       (cond
         (= draws "published")
           [torch.float32 "as those who published computed on a CPU"]
-        (and (multiplies-bfloat16)
-             (>= config.n-embd (if (= stage "fast") WIDE VERY-WIDE)))
-          [torch.bfloat16 "this processor has a unit for its products"]
+        (not (multiplies-bfloat16))
+          [torch.float32 "fastest here"]
+        (< config.n-embd (if (= stage "fast") WIDE VERY-WIDE))
+          [torch.float32 "fastest for so few channels"]
         True
-          [torch.float32 "fastest here"])
+          [torch.bfloat16 "this processor has a unit for its products"])
     (!= device.type "cuda")
       [torch.float32 "fastest here without a CUDA GPU"]
     (torch.cuda.is-bf16-supported :including-emulation False)     ; emulated, it is slow
