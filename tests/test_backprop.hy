@@ -6,6 +6,7 @@
          pytest
          torch
          torch.nn :as nn
+         torch.nn.functional :as F
          torch.testing [assert-close]
          nanogpt-hy.backprop :as backprop
          nanogpt-hy.backprop [add-gradient dropout]
@@ -98,6 +99,29 @@
   (check-against-autograd (replace SMALL :n-layer 1) 3 6 1.0)
   (assert (= shapes [#(2 2) #(2 4) #(2 6)])))
 
+(defn test-a-relu-is-flat-at-zero []
+  (setv c     (replace SMALL :activation "relu")
+        model (shaken c)
+        [x y] (batch c 3 6))
+  (for [layer model.transformer.h  weight (.parameters layer.mlp.c-fc)]
+    (.zero- weight.data))
+  (setv other (deepcopy model))
+  (add-gradient model x y 1.0)
+  (course-add-gradient other x y 1.0)
+  (for [[weight twin] (zip (.parameters model) (.parameters other))]
+    (assert-close weight.grad twin.grad :rtol 1e-4 :atol 1e-6)))
+
+(defn test-large-scores-are-no-overflow []
+  (setv scores (torch.tensor [[1000.0 999 -1000] [-1000 -1001 -3000]]))
+  (assert-close (backprop.softmax scores) (F.softmax scores :dim -1)))
+
+(defn test-nothing-is-recorded-for-autograd []
+  (setv model (shaken SMALL)
+        loss  (add-gradient model #* (batch SMALL 3 6) 1.0))
+  (assert (not loss.requires-grad))
+  (for [weight (.parameters model)]
+    (assert (not weight.grad.requires-grad))))
+
 (defn test-gradients-add-up []
   (torch.manual-seed 4)
   (setv model (shaken SMALL)
@@ -137,6 +161,21 @@
 (defn test-nearly-everything-can-be-dropped []
   (setv [y _] (dropout 0.9999999 (seeded 1) (torch.ones 100)))
   (assert (torch.equal y (torch.zeros 100))))
+
+(defn [(pytest.mark.parametrize "size" [1 5 6 7])] test-any-size-can-drop-out [size]
+  (setv [y back] (dropout 0.5 (seeded 1) (torch.ones 1 size)))
+  (assert (= (tuple y.shape) #(1 size)))
+  (assert (<= (set (get (.tolist y) 0)) #{0.0 2.0})))
+
+(defn test-the-chance-is-met-to-1-in-65536 []
+  "Of four million numbers about 64 are dropped."
+  (setv [y _] (dropout (/ 1 65536) (seeded 1) (torch.ones (** 2 22))))
+  (assert (< 32 (int (.sum (= y 0))) 96)))
+
+(defn test-what-is-kept-makes-up-for-the-chance-as-met []
+  "0.9999 is met by 65,529 in 65,536."
+  (setv [y _] (dropout 0.9999 (seeded 1) (torch.ones (** 2 20))))
+  (assert-close (.amax y) (torch.tensor (/ 65536 7))))
 
 (defn test-masks-of-neighbours-are-independent []
   "Four masks come from one random number: none of them says anything of another."

@@ -201,6 +201,19 @@ it, one sample at a time or many; and what --window half shows the model."
                     (next-logits model so-far :block-size 6))))
   (assert (= 5 (len kv-cache.RECORDS))))
 
+(defn [recordable
+       (pytest.mark.parametrize "change" [{"n_embd" 16} {"bias" False} {"vocab_size" 20}])]
+    test-models-of-two-shapes-have-records-of-their-own [change monkeypatch]
+  (.setattr monkeypatch kv-cache "OFTEN" 0)
+  (setv ids (random-ids 2 9))
+  (for [c [SMALL (replace SMALL #** change)]]
+    (setv model (sharp c)  cache (KVCache))
+    (for [T (range 1 10)]
+      (setv so-far (ncut ids : (: T)))
+      (assert-close (.next-logits cache model so-far :block-size 6)
+                    (next-logits model so-far :block-size 6))))
+  (assert (= 2 (len kv-cache.RECORDS))))
+
 (defn test-after-an-interruption-nothing-wrong-is-remembered [monkeypatch]
   (setv model (sharp SMALL)
         ids   (random-ids 1 6)
@@ -372,6 +385,15 @@ it, one sample at a time or many; and what --window half shows the model."
     (.setattr monkeypatch torch.backends.mkldnn "enabled" enabled)
     (all-logits (sharp SMALL) (random-ids 1 9))
     (assert (= enabled torch.backends.mkldnn.enabled))))
+
+(defn test-after-an-interruption-too-the-flag-of-onednn-is-as-it-was [monkeypatch]
+  (defn interrupted [#* how]
+    (raise KeyboardInterrupt))
+  (.setattr monkeypatch torch.backends.mkldnn "enabled" True)
+  (.setattr monkeypatch torch "layer_norm" interrupted)
+  (with [_ (pytest.raises KeyboardInterrupt)]
+    (all-logits (sharp SMALL) (random-ids 1 3)))
+  (assert torch.backends.mkldnn.enabled))
 
 (defn test-half-precision-is-not-recorded [monkeypatch]
   (.setattr monkeypatch kv-cache "OFTEN" 0)

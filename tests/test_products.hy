@@ -23,8 +23,8 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.products :as products
-         nanogpt-hy.products [add-product by-onednn mkl-is-narrow multiplies-bfloat16 onednn
-                                 packed product quick-products QuickProducts]
+         nanogpt-hy.products [add-product by-onednn mkl-alone mkl-is-narrow multiplies-bfloat16
+                                 onednn packed product quick-products QuickProducts]
          nanogpt-hy.recording [Recorded])
 
 (setv pytestmark (pytest.mark.skipif (not (hasattr torch.ops.mkldnn "_linear_pointwise"))
@@ -117,10 +117,17 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (product x w)
   (assert (= 1 (len asked))))
 
+(defn test-mixed-precisions-are-refused-as-by-torch [asked]
+  (for [dtype [torch.float64 torch.bfloat16]]
+    (with [_ (pytest.raises RuntimeError :match "dtype")]
+      (product (torch.randn 3 8 :dtype dtype) (torch.randn 4 8))))
+  (assert (= asked [])))
+
 (defn [(pytest.mark.parametrize #("has" "expected")
          [#({"avx512_vp2intersect" True   "cpu_name" "AMD EPYC"} True)
           #({"avx512_vp2intersect" False  "cpu_name" "AMD EPYC"} False)
           #({"avx512_vp2intersect" True   "cpu_name" "11th Gen Intel(R) Core(TM) i7"} False)
+          #({"avx512_vp2intersect" True} False)
           #({"architecture" "aarch64"} False)])]
     test-which-processors [has expected monkeypatch]
   (.setattr monkeypatch torch.backends.mkl "is_available" (fn [] True))
@@ -138,6 +145,15 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (assert (not (multiplies-bfloat16)))
   (.setenv monkeypatch "ONEDNN_MAX_CPU_ISA" "AVX512_CORE_AMX")
   (assert (= expected (multiplies-bfloat16))))
+
+(defn [(pytest.mark.parametrize #("library" "expected")
+         [#("mkl" [False True])  #("mkldnn" [False False])])]
+    test-a-torch-built-without-a-library [library expected monkeypatch]
+  (setv has {"avx512_vp2intersect" True  "cpu_name" "AMD EPYC"  "amx_bf16" True})
+  (.setattr monkeypatch torch.cpu "get_capabilities" (fn [] has) :raising False)
+  (for [[name there] [["mkl" (!= library "mkl")] ["mkldnn" (!= library "mkldnn")]]]
+    (.setattr monkeypatch (getattr torch.backends name) "is_available" (fn [[there there]] there)))
+  (assert (= expected [(mkl-is-narrow) (multiplies-bfloat16)])))
 
 (defn test-an-older-torch-does-not-say [monkeypatch]
   (.delattr monkeypatch torch.cpu "get_capabilities" :raising False)
@@ -239,6 +255,20 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (assert (= 3 (len asked)))
   (for [[a b] (zip found expected)]
     (assert-close a b)))
+
+(defn test-a-gradients-gradient-is-refused []
+  (setv layer (nn.Linear 8 4)  x (torch.randn 3 8 :requires-grad True))
+  (with [_ (QuickProducts)]
+    (setv [dx] (torch.autograd.grad (.sum (** (layer x) 2)) x :create-graph True)))
+  (with [_ (pytest.raises RuntimeError :match "once_differentiable")]
+    (.backward (.sum dx))))
+
+(defn test-after-an-interruption-onednn-is-back []
+  (with [_ (pytest.raises KeyboardInterrupt)
+         _ (mkl-alone)]
+    (assert (not products.NARROW-MKL))
+    (raise KeyboardInterrupt))
+  (assert products.NARROW-MKL))
 
 (defn [(pytest.mark.parametrize "stage" ["gpt" "fast"])]
     test-other-runs-learn-by-them-too [stage asked root monkeypatch]

@@ -3,8 +3,9 @@ what was drawn, and every wrong request."
 
 (eval-when-compile
   (require hyrule [ncut]))
-(import  io [StringIO]
-         math [log sqrt]
+(import  dataclasses [replace]
+         io [BytesIO StringIO TextIOWrapper]
+         math [inf log sqrt]
          pytest
          hypothesis [given settings strategies :as st]
          rich.cells [cell-len]
@@ -16,10 +17,12 @@ what was drawn, and every wrong request."
          nanogpt-hy.course [Bigram GPT generate next-logits]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
-         nanogpt-hy.lab.explaining [Candidate explain explain-line explain-texts Explained visible]
+         nanogpt-hy.lab.explaining [Candidate candidate-cell explain explain-line explain-step
+                                    explain-texts Explained filters-anything fit-left label percent
+                                    show-explained visible]
          nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.sampler [beginning draw known-prompt overlap sample-generator sample-texts
-                                 SEPARATOR Settings steps tokens until-stop])
+                                 SEPARATOR Settings Step steps tokens until-stop write-pieces])
 
 
 ;;; What the tests work with
@@ -105,10 +108,10 @@ what was drawn, and every wrong request."
   (assert (= after.shape logits.shape))
   (assert-close (.sum after) (torch.tensor 1.0))
   (assert (.any kept))
-  ;; No token is cut that is likelier than one that is kept; equal logits are not the only equals.
+  ;; No token is cut that is likelier than one that is kept; logits that rounding makes equal are.
   (setv before (F.softmax logits :dim -1))
   (when (not (.all kept))
-    (assert (<= (.max (get before (bnot kept))) (.min (get before kept))))))
+    (assert (<= (.max (get before (bnot kept))) (+ 1e-6 (.min (get before kept)))))))
 
 (defn [(law rows warmth (st.integers 1 15))]
       test-top-k-keeps-k-and-their-equals [row t k]
@@ -151,6 +154,7 @@ what was drawn, and every wrong request."
         #((dict :top-p 1e-9)         [1 0 0 0])
         ;; Top-p sees what top-k has left: 4/7 of it is the first token's.
         #((dict :top-k 2 :top-p 0.55)  [1 0 0 0])
+        #((dict :top-p 5e-324)         [1 0 0 0])      ; less than float32 can tell from 0
         ;; Temperature comes before both: squared, they are 16, 9, 4 and 1, and 16/30 is enough.
         #((dict :temperature 0.5 :top-p 0.52)  [1 0 0 0])
         #((dict :temperature 0 :top-k 3 :top-p 0.9)  [1 0 0 0])])]
@@ -163,7 +167,9 @@ what was drawn, and every wrong request."
   (assert (= (.tolist (filtered-probabilities equal :temperature 0)) [0 1 0 0]))
   (assert (= (.tolist (> (filtered-probabilities equal :top-k 2) 0)) [False True True True]))
   (assert (= (.tolist (> (filtered-probabilities (torch.zeros 4) :top-p 0.5) 0))
-             [True True False False])))
+             [True True False False]))
+  (assert (torch.equal (> (filtered-probabilities (torch.zeros 1024) :top-p 0.5) 0)
+                       (< (torch.arange 1024) 512))))
 
 (defn test-as-nanogpt-cuts []
   "Its line in generate: logits[logits < v[:, [-1]]] = -inf."
@@ -235,6 +241,10 @@ what was drawn, and every wrong request."
   (assert (.startswith (str e.value) f"{option}: it has to be "))
   (assert (in limit (str e.value)))
   (assert (not-in "\n" (str e.value))))
+
+(defn test-the-limits-themselves-can-be-asked-for []
+  (for [how [{"max_new_tokens" 0} {"num_samples" 1} {"seed" 0} {"seed" 0xffffffff} {"top_p" 1}]]
+    (Settings #** how)))
 
 (defn test-filters-are-checked-where-they-are-used []
   (for [wrong [{"temperature" -1} {"top_k" -1} {"top_p" 0}]]
@@ -398,6 +408,16 @@ what was drawn, and every wrong request."
   (assert (= texts ["ab\n"]))
   (assert (= writes ["a" "b" "\n"])))
 
+(defn test-each-piece-is-out-before-the-next-is-asked-for []
+  (setv out (BytesIO)  seen [])
+  (defn pieces []
+    (for [piece "abc"]
+      (.append seen (.getvalue out))
+      (yield piece)))
+  (setv file (TextIOWrapper out :newline "\n"))
+  (write-pieces (pieces) file)
+  (assert (= [#* seen (.getvalue out)] [b"" b"a" b"ab" b"abc\n"])))
+
 (defn test-stop-string-over-several-tokens []
   (setv [texts writes] (written (cycle abc "abc\n") abc :prompt "a" :settings
                                 (Settings :max-new-tokens 50 :stop "c\na")))
@@ -479,6 +499,9 @@ what was drawn, and every wrong request."
   (assert (= (draws (sample-generator 9 3)) (draws (sample-generator 9 3))))
   (assert (!= (draws (sample-generator 9 1)) (draws (sample-generator 10 0)))))
 
+(defn test-a-sample-is-the-same-in-every-version []
+  (assert (= [9 4210998600 703119185] (lfor  i (range 3)  (.initial-seed (sample-generator 9 i))))))
+
 (defn test-several-samples-are-separated []
   (setv [texts writes] (written (cycle abc "abc") abc :prompt "a" :settings
                                 (Settings :max-new-tokens 1 :num-samples 3)))
@@ -553,7 +576,7 @@ what was drawn, and every wrong request."
                   {"ab" 5 "a" 1} {"a" (** 10 400)}]]
     (assert (= (beginning tokenizer "" starts (seeded 1)) #([0] "a")))))
 
-(defn [(pytest.mark.parametrize "starts" [None {} {"x" 1} ["a"] 7])]
+(defn [(pytest.mark.parametrize "starts" [None {} {"x" 1} {"a" 0} ["a"] 7])]
       test-nothing-to-start-with [starts]
   (with [_ (pytest.raises RequestError :match "give a beginning, --prompt TEXT")]
     (beginning (characters "abc") "" starts (seeded 1))))
@@ -636,7 +659,7 @@ what was drawn, and every wrong request."
         [plain _] (written (small-gpt tokenizer) tokenizer :prompt "it' was\n" :block-size 8
                            :settings (Settings :max-new-tokens 30 :seed 2 #** how)))
   (assert (= texts plain))
-  (assert (in (get texts 0) (.join "\n" lines)))
+  (assert (in (+ "\n\n" (get texts 0)) (.join "\n" lines)))          ; an empty line before it
   (assert (= (.count (.join "\n" lines) SEPARATOR) (- (len texts) 1))))
 
 (defn test-characters-of-several-bytes-are-explained-too []
@@ -672,3 +695,55 @@ what was drawn, and every wrong request."
   (setv drawn (Candidate 0 "a" 0.25 0.5)
         line  (explain-line (Explained "ab" #(drawn) 1 0.5 drawn 1.39 "a") True 80))
   (assert (= (.split line) ["'ab'" "'a'" "50.0" "1.39" "1:" "50%" "'a'" "25>50"])))
+
+(setv SURE (Explained "ab" #((Candidate 0 "a" 0.6 1.0) (Candidate 1 "b" 0.04 0.0)) 1 0.04
+                      (Candidate 0 "a" 0.6 1.0) 0.51 "a"))
+
+(defn test-as-many-of-the-likeliest-as-fit []
+  (setv whole (explain-line SURE True 200)
+        width (cell-len whole))
+  (assert (.endswith whole "  'a' 60>100  'b' 4 cut"))
+  (assert (= whole (explain-line SURE True width)))
+  (assert (.endswith (explain-line SURE True (- width 1)) "  'a' 60>100")))
+
+(defn test-a-candidates-cell []
+  (setv cut-off (get SURE.likeliest 1))
+  (assert (= "'b' 4 cut" (candidate-cell cut-off True)))
+  (assert (= "'b' 4" (candidate-cell cut-off False))))
+
+(defn test-percentages-take-three-columns []
+  (assert (= ["0" "<1" "1" "41" "100"] (lfor  p [0.0 0.004 0.01 0.414 1.0]  (percent p)))))
+
+(defn test-wide-characters-fit-their-columns []
+  (assert (= "'漢字漢字 .." (label (Candidate 0 "漢字漢字漢字" 0.5 0.5))))
+  (assert (= "'字漢字漢字'" (fit-left "漢字漢字漢字漢字" 12))))
+
+(defn test-part-of-a-character-is-a-number []
+  (assert (= "#195" (label (Candidate 195 "\ufffd" 0.5 0.5)))))
+
+(defn test-each-filter-has-a-column []
+  (assert (not (filters-anything (Settings))))
+  (for [how [{"temperature" 0.9} {"top_k" 3} {"top_p" 0.9}]]
+    (assert (filters-anything (Settings #** how)))))
+
+(defn test-so-many-of-the-likeliest []
+  (setv rows (explain (small-gpt) (characters TEXT) (torch.tensor [[1]]) :likeliest 3 :block-size 8
+                      :settings (Settings :max-new-tokens 2)))
+  (assert (= [3 3] (lfor  row rows  (len row.likeliest)))))
+
+(defn test-what-nobody-expected-surprises-without-end []
+  "Hot enough, what the model held impossible is drawn."
+  (setv step (Step (torch.tensor [[0]]) (torch.tensor [[0.0 -2000 0 0]])
+                   (torch.tensor [[0.0 1 0 0]]) (torch.tensor [1]) :seen 1))
+  (assert (= inf (. (explain-step step abc "b") surprise))))
+
+(defn test-surprises-are-yellow []
+  (setv console (Console :file (StringIO) :width 80 :force-terminal True :no-color False
+                         :color-system "standard"))
+  (show-explained (lfor  nats [0.9 1.1]  (replace SURE :surprise nats)) console)
+  (assert (= [False True] (lfor  line (cut (.split (.getvalue console.file) "\n") 1 3)
+                                 (in "\x1b[33m" line)))))
+
+(defn test-no-screen-is-too-narrow-for-a-line-a-token []
+  (setv [_ lines] (table :width 20))
+  (assert (= 31 (.index lines ""))))

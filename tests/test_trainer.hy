@@ -26,7 +26,8 @@
          nanogpt-hy.lab.data.markov [ab-chain floor window-floor]
          nanogpt-hy.lab.training.descent [groups-of learning-rate-at]
          nanogpt-hy.lab.training.device :as device
-         nanogpt-hy.lab.training.device [choose-dtype]
+         nanogpt-hy.lab.training.device [choose-device choose-dtype deterministic precision
+                                         threads-for with-threads]
          nanogpt-hy.lab.training.evaluation [all-of by-line finest floor-here loss-floor
                                              mean-loss whole-batches yardsticks]
          nanogpt-hy.lab.training.randomness [named-seed]
@@ -373,6 +374,18 @@
     (assert (= (torch.get-num-threads) 1)))
   (assert (= (torch.get-num-threads) before)))
 
+(defn test-up-to-64-channels-are-narrow []
+  (with [_ (with-threads 2)]
+    (assert (= [1 2] (lfor  n-embd [64 65]
+                            (threads-for (GPTConfig :vocab-size 3 :n-embd n-embd :n-head 1)))))))
+
+(defn test-after-an-interruption-torch-has-its-threads-again []
+  (setv before (torch.get-num-threads))
+  (with [_ (pytest.raises KeyboardInterrupt)
+         _ (with-threads (+ before 1))]
+    (raise KeyboardInterrupt))
+  (assert (= before (torch.get-num-threads))))
+
 (defn test-the-learning-rate-goes-nanogpts-way []
   "nanoGPT's formula (train.py, get_lr): (it + 1)/(warmup + 1) of the rate, then a cosine."
   (setv train (TrainConfig #** (dfor  [k v] (.items (preset "shakespeare-cpu"))
@@ -406,6 +419,23 @@
     (with [_ (at-work (small ab :deterministic wanted))]
       (assert (= wanted (torch.are-deterministic-algorithms-enabled))))
     (assert (not (torch.are-deterministic-algorithms-enabled)))))
+
+(defn [(pytest.mark.parametrize #("on" "warns") [#(False False) #(True False) #(True True)])]
+    test-after-an-interruption-torch-is-as-deterministic-as-before [on warns]
+  (defn now []
+    [(torch.are-deterministic-algorithms-enabled)
+     (torch.is-deterministic-algorithms-warn-only-enabled)])
+  (torch.use-deterministic-algorithms on :warn-only warns)
+  (try
+    (with [_ (pytest.raises KeyboardInterrupt)
+           _ (deterministic)]
+      (assert (= [True False] (now)))
+      (raise KeyboardInterrupt))
+    (assert (= [on warns] (now)))
+    (finally (torch.use-deterministic-algorithms False))))
+
+(defn test-cublas-is-set-to-give-the-same-bits []
+  (assert (in (get os.environ "CUBLAS_WORKSPACE_CONFIG") [":4096:8" ":16:8"])))
 
 (defn test-every-validation-token-is-judged-once [ab]
   (setv run (small ab)  ids run.corpus.val)
@@ -581,3 +611,23 @@
   (check-moments run {} 0)
   (with [_ (pytest.raises ValueError :match "memory is missing")]
     (check-moments run {} 3)))
+
+(defn [(pytest.mark.parametrize #("cuda" "mps" "expected")
+         [#(True True "cuda") #(False True "mps") #(False False "cpu")])]
+    test-which-device-auto-takes [cuda mps expected monkeypatch]
+  (.setattr monkeypatch torch.cuda "is_available" (fn [] cuda))
+  (.setattr monkeypatch torch.cuda "get_device_name" (fn [] "a GPU"))
+  (.setattr monkeypatch torch.backends.mps "is_available" (fn [] mps))
+  (assert (= (torch.device expected) (get (choose-device "auto") 0))))
+
+(defn test-an-apple-gpu-computes-in-float32-unless-asked []
+  (setv mps (torch.device "mps"))
+  (assert (is torch.float32 (get (choose-dtype "auto" mps None) 0)))
+  (assert (is torch.bfloat16 (get (choose-dtype "bfloat16" mps None) 0)))
+  (with [_ (pytest.raises RequestError :match "float16 needs a CUDA GPU, not mps")]
+    (choose-dtype "float16" mps None)))
+
+(defn test-what-products-are-computed-in []
+  (for [dtype [torch.bfloat16 torch.float16 torch.float32]]
+    (with [_ (precision (torch.device "cpu") dtype)]
+      (assert (is dtype (. (F.linear (torch.ones 1 2) (torch.ones 3 2)) dtype))))))

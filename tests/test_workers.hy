@@ -8,6 +8,7 @@ plain forms give."
          platform
          sys
          threading
+         warnings
          hypothesis [given settings strategies :as st]
          pytest
          recordings [recordable]
@@ -217,8 +218,17 @@ plain forms give."
   (with [here (.context monkeypatch)]
     (.setattr here torch.jit._state "_enabled" False)
     (assert (not (can-record))))
+  (with [here (.context monkeypatch)]
+    (.delattr here torch.jit "trace")
+    (assert (not (can-record))))
   (.setattr monkeypatch sys "version_info" #(3 14 0))
   (assert (not (can-record))))
+
+(defn [recordable] test-recording-warns-of-nothing []
+  "torch warns that trace is to go, and of each size that Python sees."
+  (with [_ (warnings.catch-warnings :action "error")]
+    (setv loss ((Recorded add-gradient) (ready (gpt NARROW-ONE)) #* (batch 2) 1.0)))
+  (assert (> loss 0)))
 
 (defn [recordable] test-another-share-or-size-is-recorded-anew []
   (setv record (Recorded add-gradient)

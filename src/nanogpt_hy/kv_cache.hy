@@ -155,6 +155,5 @@ only the new token goes through the model (inference.hy). What is asked for ofte
     "(B T) -> (B V): what the course's `next-logits` says of a FastGPT in evaluation, to rounding."
     (setv ids  (ncut ids : (: (- block-size) None))
           full (= (get ids.shape 1) (or block-size model.transformer.wpe.num-embeddings)))
-    ;; A copy made in here may be used for anything; what inference mode makes may not.
-    (with [_ (torch.no-grad)]
-      (.clone (self.logits model ids full)))))
+    ;; A copy made here may be used for anything; what inference mode makes may not.
+    (.clone (self.logits model ids full))))

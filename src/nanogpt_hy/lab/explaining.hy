@@ -110,7 +110,7 @@ It is the sampler's own `steps` that are told of here, so the text is the one th
      "  likeliest next, %" (if filtered ": model>filtered" "")))
 
 (defn explain-line [explained filtered width]
-  "Explained -> str: a line of at most WIDTH columns, with as many of the likeliest as fit."
+  "Explained -> str: a line with as many of the likeliest as fit into WIDTH columns."
   (setv line (+ (pad (fit-left explained.context 12) 12) "  "
                 (pad (label explained.drawn) 6) "  "
                 f"{(* 100 explained.drawn.after) :5.1f}" "  "

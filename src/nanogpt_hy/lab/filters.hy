@@ -49,8 +49,9 @@
   "(... V) -> (... V) bool: the likeliest, as few as together reach p; of equals the first ones."
   (setv [ordered places] (torch.sort probabilities :dim -1 :descending True :stable True)
         sums   (.cumsum ordered :dim -1)                    ; (... V)
-        before (F.pad (ncut sums ... (: None -1)) [1 0]))   ; (... V) the sum of all likelier ones
-  (.scatter (torch.zeros-like places :dtype torch.bool) -1 places (< before p)))
+        before (F.pad (ncut sums ... (: None -1)) [1 0])    ; (... V) the sum of all likelier ones
+        least  (. (torch.finfo sums.dtype) tiny))           ; a smaller p would be taken for 0
+  (.scatter (torch.zeros-like places :dtype torch.bool) -1 places (< before (max p least))))
 
 (defn filtered-probabilities [logits * [temperature 1.0] [top-k 0] [top-p 1.0]]
   "(... V) -> (... V): the probabilities to draw from, after temperature, top-k and top-p.
