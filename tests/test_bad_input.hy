@@ -128,6 +128,7 @@
               #(["train"]                              ["train needs TEXT" "train --help"])
               #(["data" "ab"]                          ["data ab needs --out" "--help"])
               #(["train" "ab.txt" "more"]              ["no place for more" "leave it out"])
+              #(["train" "ab.txt" "--" "more"]         ["no place for more: leave it out"])
               #(["train" "ab.txt" "--bias" "maybe"]    ["--bias takes no value" "leave maybe"])
               #(["train" "ab.txt" "--seed"]            ["--seed needs a value" "--help"])
               #(["sample" "--prompt" "-x"]             ["--prompt needs a value" "--prompt=-x"])

@@ -9,8 +9,8 @@
          chains [refused]
          subjects [small small-run]
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.course [attend causal Heads]
-         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.course [attend causal Head Heads]
+         nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.inside.attention [attention noted]
@@ -133,6 +133,16 @@
     (assert (= (len work.tags) (len work.told) 9))
     (assert (in (get work.tags 0) ["1" "x"]))))
 
+(defn test-names-are-those-of-the-first-layer []
+  (setv [model tokenizer] (stage "gpt")
+        made  {"handmade" {"heads" [{"tags" ["x"]  "told" ["y"]}]}}
+        names (fn [layer]
+                (setv work (head-by-hand (Subject model tokenizer 8 "it" made) PROMPT
+                                         :layer layer))
+                [(get work.tags 0) (get work.told 0)]))
+  (assert (= (names 1) ["x" "y"]))
+  (assert (= (names 2) ["1" "1"])))
+
 
 ;;; What is printed
 
@@ -193,6 +203,7 @@
 
 (defn [(pytest.mark.parametrize #("name" "prompt" "which" "words") [
         #("gpt"     "aabbaabbaa" {}            "more than the 9 that can be worked out by hand")
+        #("gpt"     (* "ab" 10)  {}            "the prompt has 20 tokens")
         #("gpt"     ""           {}            "the prompt is empty")
         #("gpt"     "axe"        {}            "never saw")
         #("gpt"     "aab"        {"layer" 3}   "--layer is 3 and the model has 2")
@@ -202,6 +213,13 @@
       test-wrong-requests [name prompt which words]
   (with [_ (pytest.raises RequestError :match words)]
     (head-by-hand (stage name :block-size 16) prompt #** which)))
+
+(defn [(pytest.mark.parametrize "part" ["query" "value"])] test-numbers-that-are-none [part]
+  (setv [model tokenizer] (stage "head")
+        head (next (gfor  m (.modules model)  :if (isinstance m Head)  m)))
+  (.fill_ (. (getattr head part) weight data) (float "inf"))
+  (with [_ (pytest.raises WorkError :match "too large to be shown")]
+    (head-by-hand #(model tokenizer) PROMPT)))
 
 (defn test-what-the-model-cannot-see-is-left-out []
   (setv work (head-by-hand (stage "gpt" :block-size 4) "bbbbbbbbbaab\n"))

@@ -14,6 +14,7 @@
          subprocess
          sys
          time
+         types [SimpleNamespace]
          pytest
          torch
          asking [asker make-home quick refused settle words-of]
@@ -28,7 +29,8 @@
          nanogpt-hy.lab.judging :as judging
          nanogpt-hy.lab.judging [counted window-line]
          nanogpt-hy.lab.training.device :as device
-         nanogpt-hy.lab.training.evaluation [whole-batches])
+         nanogpt-hy.lab.training.evaluation [whole-batches]
+         nanogpt-hy.lab.training.launch [ALONE])
 
 (setv US [sys.executable "-m" "nanogpt_hy"])
 
@@ -342,6 +344,11 @@ sys.exit(main(['--version']))
   (assert (= (window-line {"exact" 1.0  "half" 1.5  "error" 0.25  "tokens" 1000})
              (+ "windows     1.0000 past the context, 1.5000 with --window half: +0.5000 "
                 "(standard error 0.2500), over 1,000 tokens"))))
+
+(defn test-to-go-on-with-what-looks-like-an-option []
+  (setv run (SimpleNamespace :group ALONE  :folder "-out"
+                             :corpus (SimpleNamespace :path "-x.txt")))
+  (assert (= "nanogpt-hy train ./-x.txt --out ./-out --resume" (commands.resume-command run))))
 
 (defn [(pytest.mark.parametrize "options" [[] ["--explain"]])]
     test-texts-are-drawn-by-as-many-threads-as-cores-are-free [ask monkeypatch options]

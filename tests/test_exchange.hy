@@ -231,6 +231,23 @@ and nothing in them runs."
   (agrees-with-gpt2 (import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run")) theirs)
   None)
 
+(defn test-a-bias-that-somebody-has-trained-since-stays [tmp-path]
+  "Our own export says in its config.json that there were none."
+  (setv out (/ tmp-path "out"))
+  (export-checkpoint (saved (/ tmp-path "run") :bias False) "huggingface" out)
+  (rewrite out (replaced "transformer.h.1.mlp.c_fc.bias" torch.ones-like))
+  (agrees-with-gpt2 (import-checkpoint out (/ tmp-path "back")) (theirs-in out))
+  None)
+
+(defn test-the-older-name-of-the-context [tmp-path]
+  (setv theirs (gpt2-in (/ tmp-path "gpt2"))
+        path   (/ tmp-path "gpt2" "config.json")
+        values (json.loads (.read-text path)))
+  (setv (get values "n_ctx") (.pop values "n_positions"))
+  (.write-text path (json.dumps values))
+  (agrees-with-gpt2 (import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run")) theirs)
+  None)
+
 (defn sharded [folder]
   "-> a GPT-2 in many files, and their index as a dict."
   (setv theirs (gpt2-in folder))
@@ -251,6 +268,17 @@ and nothing in them runs."
   (setv (get index "weight_map" "transformer.wpe.weight") file)
   (.write-text (/ tmp-path "gpt2" "model.safetensors.index.json") (json.dumps index))
   (assert (refusal import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run"))))
+
+(defn test-a-folder-named-like-a-shard-is-no-way-out [tmp-path]
+  (setv [_ index] (sharded (/ tmp-path "gpt2"))
+        places    (get index "weight_map")
+        shard     (get places "transformer.wpe.weight"))
+  (.mkdir (/ tmp-path "gpt2" "a.safetensors"))
+  (shutil.copy (/ tmp-path "gpt2" shard) tmp-path)
+  (setv (get places "transformer.wpe.weight") f"a.safetensors/../../{shard}")
+  (.write-text (/ tmp-path "gpt2" "model.safetensors.index.json") (json.dumps index))
+  (assert (in "which is not in its folder"
+              (refusal import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run")))))
 
 (defn test-a-shard-that-lacks-what-it-should-have [tmp-path]
   (setv [_ index] (sharded (/ tmp-path "gpt2"))
@@ -421,6 +449,8 @@ and nothing in them runs."
   (assert (in "--tokenizer" line))
   (rewritten path (fn [ckpt] (setv (get ckpt "config") {"dataset" "poems"})))
   (imported "c")
+  (rewritten path (fn [ckpt] (setv (get ckpt "config") {"dataset" "../data/poems"})))
+  (assert (in "has no meta.pkl" (refusal import-checkpoint path (/ tmp-path "d"))))
   (assert (refusal import-checkpoint path (/ tmp-path "d") :text text :tokenizer "byte"))
   (.write-text text "another text")
   (assert (in "--text" (refusal import-checkpoint path (/ tmp-path "d") :text text))))
@@ -607,6 +637,17 @@ and nothing in them runs."
   (setv path (/ tmp-path "ckpt.pt"))
   (with [file (zipfile.ZipFile path "w" zipfile.ZIP-DEFLATED)]
     (.writestr file "archive/data.pkl" (bytes 10,000,000)))
+  (assert (in "compressed" (refusal import-checkpoint path (/ tmp-path "back")))))
+
+(defn test-parts-that-overlap-or-are-compressed-are-refused [tmp-path]
+  "Even where torch could read them."
+  (setv path (/ tmp-path "ckpt.pt"))
+  (with [file (zipfile.ZipFile path "w")]
+    (.writestr file "archive/data.pkl" (bytes 10,000))
+    (.append file.filelist (get file.filelist 0)))         ; one place for two parts
+  (assert (in "overlapping" (refusal import-checkpoint path (/ tmp-path "back"))))
+  (with [file (zipfile.ZipFile path "w" zipfile.ZIP-DEFLATED)]
+    (.writestr file "archive/data.pkl" (os.urandom 1000)))
   (assert (in "compressed" (refusal import-checkpoint path (/ tmp-path "back")))))
 
 (defn test-a-ckpt-in-the-old-form-is-refused [tmp-path run]

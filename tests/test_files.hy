@@ -3,8 +3,10 @@
 (import  errno
          os
          resource
+         stat
          pytest
          nanogpt-hy.errors [RequestError WorkError]
+         nanogpt-hy.lab.files :as files
          nanogpt-hy.lab.files [check-new make-folder read-bytes read-toml remove short
                               write-atomic])
 
@@ -75,6 +77,26 @@
       (write-atomic file "new")))
   (the-only-file file b"old"))
 
+(defn test-a-new-name-is-on-the-disk-too [file monkeypatch]
+  "A power cut may undo a rename until the folder has been synced."
+  (setv done [] [fsync replace] [os.fsync os.replace])
+  (.setattr monkeypatch os "fsync"
+    (fn [handle]
+      (.append done (if (stat.S-ISDIR (. (os.fstat handle) st-mode)) "folder" "file"))
+      (fsync handle)))
+  (.setattr monkeypatch os "replace" (fn [a b] (.append done "rename") (replace a b)))
+  (write-atomic file "new")
+  (assert (= done ["file" "rename" "folder"])))
+
+(defn test-no-link-of-somebody-elses-is-written-through [file monkeypatch]
+  "Not even if they guess the name under which a file is half-written."
+  (.setattr monkeypatch files "token_hex" (fn [n] (* "0" (* 2 n))))
+  (setv goal (/ file.parent "goal"))
+  (.symlink-to (/ file.parent f".{file.name}.{(* "0" 16)}.tmp") goal)
+  (assert (in "File exists" (failure WorkError write-atomic file "new")))
+  (assert (not (.exists goal)))
+  (assert (= b"old" (.read-bytes file))))
+
 (defn test-what-a-kill-left-behind-is-swept-up-in-time [file]
   (setv old (/ file.parent f".{file.name}.0123456789abcdef.tmp")
         new (/ file.parent f".{file.name}.fedcba9876543210.tmp"))
@@ -86,7 +108,8 @@
 
 (defn test-only-what-is-ours-is-swept-up [file]
   (setv notes (lfor  name ["mine" "0123456789ABCDEF" "0123456789abcdef0"]
-                     (/ file.parent f".{file.name}.{name}.tmp")))
+                     (/ file.parent f".{file.name}.{name}.tmp"))
+        notes [#* notes (/ file.parent ".other.toml.0123456789abcdef.tmp")])
   (for [path notes]
     (.touch path)
     (os.utime path #(1000 1000)))
@@ -103,6 +126,12 @@
     (write-atomic link "new")
     (assert (.is-symlink link))
     (assert (= "new" (.read-text goal)))))
+
+(defn test-a-link-that-leads-nowhere-is-in-the-way [file]
+  (setv link (/ file.parent "link"))
+  (.symlink-to link (/ file.parent "none"))
+  (assert (in "is there already" (failure RequestError check-new link)))
+  (check-new link :overwrite True))
 
 (defn test-a-pipe-stays-one [file]
   (setv pipe (/ file.parent "pipe"))

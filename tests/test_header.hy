@@ -11,7 +11,8 @@
          checkpoints [apart framed make refusal refusals same saved tampered TENSORS together]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [header load-checkpoint]
-         nanogpt-hy.lab.checkpoints.header [opened])
+         nanogpt-hy.lab.checkpoints.header [opened]
+         nanogpt-hy.lab.strangers [MOST-DEPTH parse-object])
 
 (defn [pytest.fixture] ckpt [tmp-path]
   (saved tmp-path))
@@ -93,6 +94,7 @@
    [(+ (* "[" 200,000) (* "]" 200,000))    "nested too deeply"]
    [(+ "{\"a\":" (* "[" 60) (* "]" 60) "}") "nested too deeply"]
    [(+ "{\"format\": 1" (* "0" 5000) "}")  "cannot be read"]
+   [(+ "{\"format\": 1" (* "0" 5000) ".0}")  "cannot be read"]
    ["{}"                                   "without the number of its format"]
    ["{\"format\": 0}"                      "without the number of its format"]
    ["{\"format\": true}"                   "without the number of its format"]
@@ -103,6 +105,12 @@
   (setv [head _ data] (apart ckpt))
   (together ckpt head text data False)
   (assert (in why (refusals ckpt))))
+
+(defn test-just-so-deep []
+  "The object itself counts."
+  (setv deep (fn [n] (+ "{\"a\":" (* "[" (- n 1)) (* "]" (- n 1)) "}")))
+  (assert (parse-object "x" (deep MOST-DEPTH) "JSON"))
+  (assert (in "nested too deeply" (refusal parse-object "x" (deep (+ MOST-DEPTH 1)) "JSON"))))
 
 (setv BAD-META
   [["stage"     3                                "stage that is not text"]
@@ -128,6 +136,7 @@
    ["tokenizer" {"kind" "char"  "chars" ["ab"]}  "chars are no characters"]
    ["tokenizer" {"kind" "char"  "chars" [1]}     "chars are no characters"]
    ["tokenizer" {"kind" "char"  "chars" ["\ud800"]}   "chars are no characters"]
+   ["tokenizer" {"kind" "char"  "chars" ["\udfff"]}   "chars are no characters"]
    ["tokenizer" {"kind" "char"  "chars" ["b" "a" "c"]} "not in order"]
    ["tokenizer" {"kind" "char"  "chars" "aab"}   "not in order"]])
 

@@ -352,6 +352,7 @@
   (with [_ (refused "3 tokens" "block size 8" "3^8" "--block-size 6 or less")]
     (machine (small "gpt" :block-size 8)))
   (with [_ (refused "--tolerance is -1")] (machine (small "gpt") :tolerance -1))
+  (assert (machine (small "bigram") :tolerance 0))
   (assert (= (len (get (machine (small "bigram")) "states")) 3)))
 
 (defn test-dot-text []
@@ -557,6 +558,7 @@
               "  s1 -> s0 [label=\"a 0.40\"];"
               "  s1 -> s1 [label=\"b 0.60\"];"
               "}"]))
+  (assert (in "a 0.40" (dot MACHINE :least 0.4)))
   (assert (in "s0 [label=\"s\\n100.0 %\"]" (dot MACHINE :merged False))))
 
 (defn test-arrows-go-from-a-state-to-the-next [monkeypatch]
