@@ -85,7 +85,7 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
         bits    (.random_ (torch.empty (// (+ n 3) 4) :dtype torch.int64) (- (** 2 63)) None
                           :generator chance)
         dropped (min (round (* 65536 p)) 65535)                        ; of 65536 draws
-        dtype   (torch.promote-types x.dtype torch.float32)            ; 1/(1 - P) to scale
+        dtype   (torch.promote-types x.dtype torch.float32)            ; bfloat16 has no 1/0.9
         kept    (torch.ge (cut (.view bits torch.int16) n) (- dropped 32768)
                           :out (torch.empty n :dtype dtype))           ; 1 or 0
         mask    (.mul_ (.view-as kept x) (/ 65536 (- 65536 dropped))))
