@@ -7,7 +7,7 @@
          pytest
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.files :as files
-         nanogpt-hy.lab.files [check-new make-folder read-bytes read-toml remove short
+         nanogpt-hy.lab.files [append-row check-new make-folder read-bytes read-toml remove short
                               write-atomic])
 
 (defn [pytest.fixture] file [tmp-path]
@@ -87,6 +87,13 @@
   (.setattr monkeypatch os "replace" (fn [a b] (.append done "rename") (replace a b)))
   (write-atomic file "new")
   (assert (= done ["file" "rename" "folder"])))
+
+(defn test-a-row-is-on-the-disk-when-it-is-said-to-be [tmp-path monkeypatch]
+  (setv path (/ tmp-path "rows.jsonl")  synced [])
+  (.setattr monkeypatch os "fsync" (fn [handle] (.append synced (.read-text path))))
+  (append-row path {"a" 1})
+  (append-row path {"a" 2})
+  (assert (= synced ["{\"a\": 1}\n" "{\"a\": 1}\n{\"a\": 2}\n"])))
 
 (defn test-no-link-of-somebody-elses-is-written-through [file monkeypatch]
   "Not even if they guess the name under which a file is half-written."
