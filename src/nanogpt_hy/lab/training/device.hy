@@ -110,6 +110,18 @@
     (.to (.pin-memory tensor) device :non-blocking True)
     (.to tensor device)))
 
+(defn dtype-on-cpu [config stage draws]
+  "-> torch.dtype, reason: what suits a CPU."
+  (cond
+    (= draws "published")
+      [torch.float32 "as those who published computed on a CPU"]
+    (not (multiplies-bfloat16))
+      [torch.float32 "fastest here"]
+    (< config.n-embd (if (= stage "fast") WIDE VERY-WIDE))
+      [torch.float32 "fastest for so few channels"]
+    True
+      [torch.bfloat16 "this processor has a unit for its products"]))
+
 (defn choose-dtype [name device config * [stage "fast"] [draws "named"]]
   "auto, float32, bfloat16 or float16 -> torch.dtype, reason. It is for a model of CONFIG and STAGE,
   trained with those DRAWS, however many processes train it: they shall all compute the same."
@@ -120,15 +132,7 @@
     (!= name "auto")
       [(getattr torch name) "asked for"]
     (= device.type "cpu")
-      (cond
-        (= draws "published")
-          [torch.float32 "as those who published computed on a CPU"]
-        (not (multiplies-bfloat16))
-          [torch.float32 "fastest here"]
-        (< config.n-embd (if (= stage "fast") WIDE VERY-WIDE))
-          [torch.float32 "fastest for so few channels"]
-        True
-          [torch.bfloat16 "this processor has a unit for its products"])
+      (dtype-on-cpu config stage draws)
     (!= device.type "cuda")
       [torch.float32 "fastest here without a CUDA GPU"]
     (torch.cuda.is-bf16-supported :including-emulation False)     ; emulated, it is slow
