@@ -503,3 +503,13 @@
                       (all (gfor  before (cut rows i)  (< loss before)))))
   (assert (= (lfor  line lines  (.endswith line "  best")) better))
   (assert (= (set better) #{True False})))
+
+(defn test-who-asks-it-to-stop-is-heard [ab]
+  "What is finished first may take a minute, where a step is compiled."
+  (setv run (new-run ab :preset-name "ab" :n-layer 1 :n-embd 8 :device "cpu"))
+  (with [report (Report run)]
+    (setv [task]       report.progress.tasks
+          [place #* _] report.progress.columns)
+    (assert (= (.render place task) "step 0"))
+    (setv run.asked "SIGINT")
+    (assert (= (.render place task) "stopping (Ctrl-C: at once)"))))

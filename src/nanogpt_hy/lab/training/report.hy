@@ -64,6 +64,17 @@
     (= n 1) "1 thread, "
     True f"{n} threads, "))
 
+(defclass Place [ProgressColumn]
+  "The step that RUN has come to; once it was told to stop, that it was: what it still finishes can
+  take a minute, where a step is compiled or much is evaluated."
+  (defn __init__ [self run]
+    (.__init__ (super))
+    (setv self.run run))
+  (defn render [self task]
+    (if self.run.asked
+      "stopping (Ctrl-C: at once)"
+      f"step {(get task.fields "step")}")))
+
 (defclass Rate [ProgressColumn]
   "Tokens a second over the last moments, as rich measures them."
   (defn render [self task]
@@ -77,7 +88,7 @@
     (setv self.console (console)
           self.run run
           self.rows 0
-          self.progress (Progress (TextColumn "step {task.fields[step]}") (BarColumn)
+          self.progress (Progress (Place run) (BarColumn)
                                   (TextColumn "loss {task.fields[loss]}") (Rate)
                                   (TimeRemainingColumn)
                                   :console self.console :transient True
