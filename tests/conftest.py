@@ -121,7 +121,7 @@ def cli(tmp_path):
 
     Gives the CompletedProcess with its text; `:input` is what it reads, `:env` adds to its environment.
     """
-    def run(*arguments, input=None, timeout=120, env=None):
+    def run(*arguments, input=None, timeout=300, env=None):
         return subprocess.run([sys.executable, "-m", "nanogpt_hy", *map(str, arguments)],
                               cwd=tmp_path, env={**os.environ, **(env or {})}, input=input or "",
                               capture_output=True, text=True, encoding="utf-8", timeout=timeout)

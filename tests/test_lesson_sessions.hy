@@ -4,7 +4,10 @@
          dataclasses [replace]
          io
          math [log]
+         os
          re
+         select
+         sys
          types [SimpleNamespace]
          pytest
          rich.console [Console]
@@ -223,6 +226,12 @@ An introduction with a [link](there.md) and **words**.
   (assert (in "An introduction" out))
   (assert (in "Which comes first?" out)))
 
+(defn test-where-to-go-on-is-asked-again [small]
+  (went small "b" "0.5" "q")
+  (setv out (went small "banana" "B" "b" "0.5" ""))
+  (assert (in "Type b, q, or nothing." out))
+  (assert (in "Which comes first?" out)))
+
 (defn test-what-was-skipped-was-run-all-the-same [tmp-path]
   (setv path (/ tmp-path "s03_small.md"))
   (.write-text path (+ SMALL "\n## Look\n\n```hy\n(* 10 x)\n; => 20\n```\n\n"
@@ -231,6 +240,7 @@ An introduction with a [link](there.md) and **words**.
   (setv lesson (read-lesson path))
   (went lesson "b" "0.5" "" "q")
   (setv out (went lesson "" "2"))
+  (assert (in "(Runs what came before" out))
   (assert (in "=> 20" out))
   (assert (not-in "=> 3" out))
   (assert (= (get (read-progress) "small" "answers") {"1" True  "2" True  "3" True})))
@@ -255,10 +265,37 @@ An introduction with a [link](there.md) and **words**.
   (setv page.console (Console :file (io.StringIO) :force-terminal True :height 12)
         page.wait    (fn [] (.append waits 1)))
   (for [n (range 1 13)]
-    (.line page)
+    (.line page "words")
     (when (<= n 10)                                ; two lines are for what is asked then
       (assert (= (.is-full page) (>= n 4))))
     (assert (= (len waits) (if (<= n 10) 0 1)))))
+
+(defn test-an-empty-line-does-not-wait []
+  "It would part a pause from the question behind it."
+  (setv page  (Page)
+        waits [])
+  (setv page.console (Console :file (io.StringIO) :force-terminal True :height 12)
+        page.wait    (fn [] (.append waits 1)))
+  (for [_ (range 10)]
+    (.line page "words"))
+  (.line page)
+  (assert (= waits []))
+  (.line page "words")
+  (assert (= waits [1])))
+
+(defn [(pytest.mark.skipif (= os.name "nt") :reason "there is no such terminal")]
+      test-what-was-typed-before-a-question-answers-none [small monkeypatch]
+  "A form may take seconds, and Enter is soon pressed."
+  (setv [keyboard terminal] (os.openpty))
+  (with [stdin (open terminal)]
+    (.setattr monkeypatch sys "stdin" stdin)
+    (os.write keyboard b"9\n")
+    (select.select [stdin] [] [] 5)                ; it has come
+    (defn read [prompt]
+      (os.write keyboard b"0.5\n")
+      (.readline stdin))
+    (assert (= (.type-in (Session small :read read :page (Page (io.StringIO))) "> ") "0.5")))
+  (os.close keyboard))
 
 (defn test-a-pause-in-the-midst-of-what-is-printed-shows [small]
   "Its prompt is no part of that."

@@ -69,7 +69,7 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
 (defn company [size #* command]
   "Run COMMAND in SIZE processes that know of each other; -> [CompletedProcess]."
   (with [those (started size #* command)]
-    (lfor  p those  :setv [out err] (.communicate p :timeout 120)
+    (lfor  p those  :setv [out err] (.communicate p :timeout 600)
            (subprocess.CompletedProcess p.args p.returncode out err))))
 
 (defn member [name #* words]
@@ -293,7 +293,7 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
     (.send-signal second signal.SIGSTOP)
     (time.sleep 0.5)
     (.send-signal first signal.SIGTERM)
-    (setv [_ err] (.communicate first :timeout 30)))
+    (setv [_ err] (.communicate first :timeout 60)))
   (assert (= first.returncode 1) err)
   (setv [line] (gfor  line (.splitlines err)  :if (.startswith line "nanogpt-hy:")  line))
   (for [part ["told to stop" f"keeps the checkpoint of step {(get (read-meta last-file) "step")}"]]

@@ -306,7 +306,7 @@
   (setv last-file (/ tmp-path "run" "last.safetensors"))
   (wait-for (fn [] (and (.exists last-file) (get (read-meta last-file) "step"))) process)
   (.send-signal process (getattr signal name))
-  (setv [_ said] (.communicate process :timeout 30)
+  (setv [_ said] (.communicate process :timeout 60)
         meta     (read-meta last-file)
         command (.strip (get (.splitlines said) -1)))
   (assert (= process.returncode code))

@@ -6,7 +6,7 @@ each weight, step downhill."
 
 (defn adamw [model
              * [learning-rate 1e-3] [betas #(0.9 0.999)] [weight-decay 0.01]]
-  "An optimizer for all weights of MODEL. Each weight's step is scaled by the
+  "An optimizer for all weights of MODEL. Each weight's step is divided by the
   size of its own past gradients."
   (torch.optim.AdamW (.parameters model)
                      :lr learning-rate :betas betas :weight-decay weight-decay))

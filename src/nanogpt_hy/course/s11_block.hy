@@ -1,5 +1,5 @@
-"Step 11: blocks of talking and thinking, and the three small things that let a
-deep stack learn.
+"Step 11: blocks of talking and thinking, and the three small things that a
+deep stack is trained with.
 
 Residual: a layer adds to x instead of replacing it, which gives the gradient a
 straight way down.

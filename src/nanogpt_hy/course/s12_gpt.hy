@@ -23,8 +23,8 @@ context and a dropout of 0.2, with batches of 64 and a learning rate of 3e-4:
 
 (defn normal-init [layer]
   "Draw the weights of one layer anew, N(0, 0.02), biases 0, as GPT-2 does;
-  used as (.apply model normal-init). torch's own draws are larger: deep models
-  start worse than guessing."
+  used as (.apply model normal-init). torch's own draws are larger: a model
+  starts worse than guessing."
   (for [[name weights] (.named-parameters layer :recurse False)
         :if (isinstance layer #(nn.Linear nn.Embedding))]
     (if (= name "bias")

@@ -88,7 +88,7 @@
     "One or more lines, as they are; text may be rich's."
     (setv shown (if (isinstance text str) (Text text :style style) text))
     (for [one (.split shown "\n" :allow-blank True)]
-      (when (.is-full self :spare 2)
+      (when (and one.plain (.is-full self :spare 2))
         (setv self.unread 0)
         (self.wait))
       (.print self.console one)

@@ -15,6 +15,11 @@ was done."
          nanogpt-hy.lessons.page [Lines Page plain reflow]
          nanogpt-hy.lessons.progress [note-answer note-section read-progress])
 
+(try
+  (import termios)
+  (except [ImportError]                 ; Windows
+    (setv termios None)))
+
 (setv TRIES 3)            ; times that something not understood may be typed
 
 (defclass Leave [Exception]
@@ -43,7 +48,8 @@ was done."
         (.go-through self lesson.intro))
     (for [[section parts] (.items lesson.sections)
           :if (not-in section behind)]
-      (unless (= section first)
+      (if (= section first)
+        (.hand-over self)
         (.pause self (.lower section)))
       (.heading self.page section)
       (.go-through self parts)
@@ -59,12 +65,15 @@ was done."
           left   (cut [#* self.lesson.sections] (len done) None))
     (unless (and done left)
       (return []))
-    (setv typed (.type-in self (+ f"[Enter: go on with {(.lower (get left 0))}, "
-                                  "b: from the beginning, q: leave] ")))
-    (if (= (.lower typed) "b") [] done))
+    (setv prompt (+ f"[Enter: go on with {(.lower (get left 0))}, "
+                    "b: from the beginning, q: leave] "))
+    (while (not-in (setx typed (.lower (.type-in self prompt))) ["" "b"])
+      (.line self.page "Type b, q, or nothing."))
+    (if typed [] done))
 
   (defn catch-up [self sections]
     "Run the code of SECTIONS unseen: what comes after them builds on it."
+    (.line self.page "(Runs what came before, unseen; some lessons take half a minute over it.)")
     (for [section sections
           part (get self.lesson.sections section)]
       (cond
@@ -102,6 +111,7 @@ was done."
     (try
       ;; Also in the midst of what a form prints, whose lines go to the page one by one.
       (with [_ (redirect-stdout self.page.console.file)]
+        (forget-typed)
         (setv typed (.strip (self.read prompt))))
       (except [[EOFError KeyboardInterrupt]]
         (raise (Leave) :from None)))
@@ -142,7 +152,7 @@ was done."
         (return answer))
       (.line self.page (if question.choices
                            f"Type one of {wanted}."
-                           "Type a number, such as 3, 0.25 or 1/4.")))
+                           "Type a number, such as 3, 0.25, 1/4 or ln 3.")))
     None)
 
   (defn run [self code]
@@ -192,6 +202,11 @@ was done."
       (if (<= next last)
           f"That was lesson {self.lesson.number}. Next: nanogpt-hy lesson {next}"
           "That was the last lesson."))))
+
+(defn forget-typed []
+  "Drop what was typed before anything was asked: it would answer a question that nobody has seen."
+  (when (and termios (.isatty sys.stdin))
+    (termios.tcflush sys.stdin termios.TCIFLUSH)))
 
 (defn folded [text indent]
   "A long line -> lines of at most 78 columns, the later ones indented."

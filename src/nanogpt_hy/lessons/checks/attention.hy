@@ -109,7 +109,7 @@
   (setv spread (.item (.mean (.var (.log weights) :dim -1))))      ; a logit less a constant
   (must (< 0.8 spread 1.25)
         (+ f"for queries and keys of variance 1 the scores' variance is {spread :.2f} and should "
-           "be 1: divide by the root of the head size, else softmax hardens with the size"))
+           "be 1: divide by the root of the head size, no more and no less"))
   (must (same weights (F.softmax (scaled-scores q k size) :dim -1))
         "the scores are not the dot products of queries and keys")
   (mask-is-obeyed weigh q (ncut k : :5) (past-only 5)))
