@@ -478,9 +478,16 @@
   (.mkdir (/ tmp-path "mine"))
   (setv path (/ tmp-path "mine" name))
   (.write-text path "# mine\n")
-  (refused (ask "train" "ab.txt" "--out" "mine" #* (quick)) f"mine has a {name}" "another --out")
+  (refused (ask "train" "ab.txt" "--out" "mine" #* (quick))
+           f"mine has no checkpoint, but {name}, which" "another --out")
   (assert (= "# mine\n" (.read-text path)))
   (assert (= [path] (list (.iterdir (/ tmp-path "mine"))))))
+
+(defn test-all-that-is-left-of-a-run-is-named-at-once [ask tmp-path]
+  (.mkdir (/ tmp-path "mine"))
+  (for [name ["config.toml" "metrics.jsonl"]]
+    (.write-text (/ tmp-path "mine" name) ""))
+  (refused (ask "train" "ab.txt" "--out" "mine" #* (quick)) "but config.toml and metrics.jsonl"))
 
 (setv where-folders-lock (pytest.mark.skipif (= os.name "nt") :reason "no locks of folders there"))
 

@@ -74,6 +74,10 @@
   (assert (= (scatter {"labels" ["a" "b" "c"]  "points" [[0 0] [1 1] [1 0]]} 8 3)
              ["|    b" "|" "|a   c"])))
 
+(defn test-a-wide-character-takes-two-columns []
+  (setv group {"labels" ["\u6f22" "b"]  "points" [[0 0] [1 0]]})
+  (assert (= (scatter group 8 1) ["|\u6f22  b"])))
+
 (defn test-files [kinds tmp-path]
   (for [[i data] (enumerate kinds)]
     (save-figure (figure-of data) (/ tmp-path f"{i}.svg"))

@@ -195,3 +195,8 @@
   (assert (= (short "a\nb") "'a\\nb'"))
   (assert (= (short [1 2]) "[1, 2]"))
   (assert (= 70 (len (short (* "x" 1000))))))
+
+(defn test-brackets-in-brackets-are-told [tmp-path]
+  (setv path (/ tmp-path "config.toml"))
+  (.write-text path (+ "x = " (* "[" 100,000)))
+  (assert (in "(nested too deeply)" (failure RequestError read-toml path))))

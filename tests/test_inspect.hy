@@ -70,6 +70,15 @@
   (with [_ (refused "the prompt" "'x' at 1")] (attention #(model tokenizer) "ax"))
   (with [_ (refused "prompt is empty")] (attention #(model tokenizer) "")))
 
+(defn test-rows-to-spare-have-numbers []
+  "A model may speak of more tokens than its tokenizer knows: what is imported may be padded."
+  (setv config (GPTConfig :vocab-size 260 :block-size 1 :n-layer 1 :n-head 1 :n-embd 4)
+        about  #((FastGPT config) (make-tokenizer "byte" "")))
+  (assert (= (cut (get (next-characters about "a") "tokens") 254 258)
+             ["#254" "#255" "#256" "#257"]))
+  (assert (= (len (get (embeddings about) "groups" 0 "labels")) 260))
+  (assert (= (len (get (machine about) "alphabet")) 260)))
+
 (defn test-a-long-prompt-loses-its-beginning []
   (setv about (subject #* (small "gpt")))
   (assert (= (prompt-ids about "abababab") [(.encode about.tokenizer "ababab") 2]))

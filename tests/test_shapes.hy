@@ -375,3 +375,8 @@
   (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Mute has no docstring: say")]
     (hy.eval '(do (require nanogpt-hy.notation [deflayer])
                   (deflayer Mute [n] [part n] (forward [self x] x))))))
+
+(defn test-a-part-without-a-value-is-told []
+  (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Half: its part b has no value")]
+    (hy.eval '(do (require nanogpt-hy.notation [deflayer])
+                  (deflayer Half [n] "(T) -> (T)" [a n b] (forward [self x] x))))))

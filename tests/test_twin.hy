@@ -66,6 +66,8 @@
 (defn test-macros-constants-and-stages []
   (assert (.startswith (source-of "deflayer") "(defmacro deflayer"))
   (assert (.startswith (source-of "PRESETS") "(setv PRESETS"))
+  (assert (.startswith (source-of "META-DEFAULTS") "(setv META-KINDS"))       ; a setv has many
+  (assert (in "compilable [x weight bias]" (source-of "compilable")))       ; a decorator two lines
   (assert (.startswith (source-of "stage.multi-head") "\"multi-head\" (Stage "))
   (assert (= (source-of "stage head") (source-of "stage.head")))
   (assert (in (get (.splitlines (source-of "stage dropout")) 0) (file-of "ladder.hy")))

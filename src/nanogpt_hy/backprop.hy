@@ -152,7 +152,7 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
   "(B T C) -> (B T C): all heads of causal self-attention, projected. FUTURE is in the dtype in
   which the heads compute."
   (setv [B T C] x.shape
-        H (. layer n-head)
+        H layer.n-head
         p layer.dropout
         dtype future.dtype
         scale (or layer.scale (/ 1 (sqrt (/ C H))))

@@ -152,8 +152,10 @@ only the new token goes through the model (inference.hy). What is asked for ofte
     logits)
 
   (defn next-logits [self model ids * [block-size 0]]
-    "(B T) -> (B V): what the course's `next-logits` says of a FastGPT in evaluation, to rounding."
-    (setv ids  (ncut ids : (: (- block-size) None))
-          full (= (get ids.shape 1) (or block-size model.transformer.wpe.num-embeddings)))
+    "(B T) -> (B V): what the course's `next-logits` says of a FastGPT in evaluation, to rounding.
+    BLOCK-SIZE 0: that of the model."
+    (setv size (or block-size model.transformer.wpe.num-embeddings)
+          ids  (ncut ids : (: (- size) None))
+          full (= (get ids.shape 1) size))
     ;; A copy made here may be used for anything; what inference mode makes may not.
     (.clone (self.logits model ids full))))

@@ -19,6 +19,8 @@ order they draw their random weights.
   (when (not (isinstance doc hy.models.String))
     (raise (TypeError
       f"deflayer {name} has no docstring: say between its sizes and its parts what it does")))
+  (when (% (len parts) 2)
+    (raise (TypeError f"deflayer {name}: its part {(get parts -1)} has no value")))
   (setv names (cut parts None None 2)
         values (cut parts 1 None 2))
   `(defclass ~name [nn.Module]

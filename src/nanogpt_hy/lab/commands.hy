@@ -127,7 +127,7 @@
                              (if (.startswith path "-") f"./{path}" path)))        ; no option
   (shlex.join (again run.group ["train" text "--out" folder "--resume"])))
 
-(defn show-sample [run * [tokens 200]]
+(defn show-sample [run]
   "Print what the best weights of RUN write, to stderr."
   (setv trained (open-model run.folder :device run.device)
         out (. (console) file))
@@ -135,7 +135,7 @@
   (with [_ (fit-free-threads trained.config)]
     (sample-texts trained.model trained.tokenizer out :block-size trained.config.block-size
                   :starts run.corpus.starts
-                  :settings (Settings :max-new-tokens tokens :seed run.train.seed))))
+                  :settings (Settings :max-new-tokens 200 :seed run.train.seed))))
 
 ;;; sample
 

@@ -72,7 +72,9 @@ one or the new one, also after a kill -9 or a power cut."
   (try
     (tomllib.loads (.decode data "utf-8"))
     (except [e [ValueError RecursionError]]       ; the decoders' errors are ValueErrors too
-      (setv why (get [#* (.splitlines (str e)) "nested too deeply"] 0))
+      (setv why (if (isinstance e RecursionError)
+                  "nested too deeply"
+                  (get (.splitlines (str e)) 0)))
       (raise (RequestError f"{path} is no TOML file ({why}): mend it") :from None))))
 
 (defn read-rows [path * [most None]]

@@ -11,7 +11,7 @@
          nanogpt-hy.lab.console [console progress-bar]
          nanogpt-hy.lab.data.corpus [check-block-size read-corpus]
          nanogpt-hy.lab.training.device [choose-device]
-         nanogpt-hy.lab.training.evaluation [all-of floor-here loss-floor mean-loss])
+         nanogpt-hy.lab.training.evaluation [all-of by-line floor-here loss-floor mean-loss])
 
 (setv HOPELESS 700)      ; nats: of more, and of what is no number, the perplexity is none
 
@@ -49,7 +49,8 @@
     (raise (WorkError (+ f"{trained.path} loses {loss :.4g} nats per token, so its training went "
                          "wrong: use another checkpoint"))))
   {"checkpoint" (str trained.path)  "text" corpus.path  "step" (get trained.meta "step")
-   "tokens" (len corpus.val)  "loss" loss  "bits_per_character" (/ per-character (log 2))
+   "tokens" (- (len corpus.val) (if (by-line corpus block-size) 0 1))     ; nobody guesses the first
+   "loss" loss  "bits_per_character" (/ per-character (log 2))
    "perplexity" (exp loss)  "floor" (loss-floor corpus block-size)
    "floor_here" (floor-here corpus block-size)
    "seconds" (round (- (perf-counter) started) 3)})

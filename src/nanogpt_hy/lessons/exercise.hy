@@ -109,7 +109,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
       (raise (WorkError f"{path}: {piece}: {e}") :from None))
     (except [e HyLanguageError]
       (raise (not-readable path text e) :from None))
-    (except [e KeyboardInterrupt]
+    (except [KeyboardInterrupt]
       (raise))
     (except [e BaseException]                  ; SystemExit too: a file that exits was not checked
       (setv hint (hint-for e text))

@@ -1,11 +1,13 @@
 "The checks of the exercises: those of the course's pieces, and some for what only lessons ask for."
 
 (import  copy [deepcopy]
+         dataclasses [replace]
          torch
          torch.nn :as nn
          torch.nn.functional :as F
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.course [FeedForward MultiHeadAttention]
+         nanogpt-hy.ladder [parameters-count]
          nanogpt-hy.lessons.checks [CHECKS]
          nanogpt-hy.lessons.checks.attention [check-attention-weights check-many-heads]
          nanogpt-hy.lessons.checks.basics [must must-be-shaped repeatable same]
@@ -164,15 +166,12 @@
         :if (isinstance layer MultiHeadAttention)]
     (must (= (len layer.heads.heads) c.n-head)
           f"attention has {(len layer.heads.heads)} heads, and c.n-head is {c.n-head}"))
-  (setv seen (sum (gfor  p (.parameters body)  (.numel p))))
-  (must (= seen (sum (gfor  p (.parameters (make c))  (.numel p))))
+  (setv seen (parameters-count body))
+  (must (= seen (parameters-count (make c)))
         "two bodies of one config differ in size")
-  (must (> (sum (gfor  p (.parameters (make (GPTConfig :vocab-size 5 :block-size 8 :n-layer 6
-                                                        :n-head 2 :n-embd 8)))  (.numel p)))
-           (* 1.9 seen))
+  (must (> (parameters-count (make (replace c :n-layer 6))) (* 1.9 seen))
         "twice the layers should be twice the weights: does n-layer count, and is each layer new?")
-  (setv reached (deep-gradient make (GPTConfig :vocab-size 5 :block-size 8 :n-layer 30 :n-head 2
-                                               :n-embd 8)))
+  (setv reached (deep-gradient make (replace c :n-layer 30)))
   (must (> reached 0.1)
         (+ f"30 blocks deep, only {reached :.1g} of the gradient reaches the input: what is below "
            "cannot learn. Let each layer add to x"))

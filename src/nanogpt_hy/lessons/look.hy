@@ -23,17 +23,16 @@
   (.join "\n" (gfor  [name p] (.items chances)
                      (.rstrip f" {(visible name) :>3} {p :.3f} {(* "#" (round (* width p)))}"))))
 
-(defn curve [values * [height 8] [low 0.0] [label "{:.2f}"]]
-  "[numbers] -> text: a column of signs for each, from LOW up; the scale stands at the left, the
-  first and the last number below."
-  (setv high (max [#* values (+ low 1e-9)])
-        level (fn [v] (round (* height (/ (- v low) (- high low)))))
-        levels (lfor  v values  (level v)))
+(defn curve [values * [height 8]]
+  "[numbers] -> text: a column of signs for each, from 0 up; the scale stands at the left, the first
+  and the last number below."
+  (setv high   (max [#* values 1e-9])
+        levels (lfor  v values  (round (* height (/ v high)))))
   (.join "\n"
     [#* (gfor  h (range height 0 -1)
-               (.rstrip (+ f"{(.format label (+ low (* (- high low) (/ h height)))) :>7} |"
+               (.rstrip (+ f"{(* high (/ h height)) :>7.2f} |"
                            (.join "" (gfor  l levels  (if (>= l h) " #" "  "))))))
-     f"         from {(.format label (get values 0))} to {(.format label (get values -1))}"]))
+     f"         from {(get values 0) :.2f} to {(get values -1) :.2f}"]))
 
 (defn attention-pictures [trained prompt]
   "A Made or Trained model, text -> text: for each layer and head, who listens to whom."

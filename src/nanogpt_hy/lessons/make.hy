@@ -8,6 +8,7 @@
          textwrap
          torch
          nanogpt-hy.course [generate]
+         nanogpt-hy.lab.checkpoints.trained [Trained]
          nanogpt-hy.lab.data.chain-files [write-chain]
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.data.markov [ab-chain draw-lines]
@@ -15,7 +16,7 @@
          nanogpt-hy.lab.modes [in-eval-mode]
          nanogpt-hy.lab.training.device [fit-threads]
          nanogpt-hy.lab.training.evaluation [all-of loss-floor mean-loss]
-         nanogpt-hy.lab.training.saving [save]
+         nanogpt-hy.lab.training.saving [run-meta]
          nanogpt-hy.lab.training.session [go new-run tuned-run]
          nanogpt-hy.ladder [parameters-count STAGES]
          nanogpt-hy.lessons.lesson [lesson-paths])
@@ -86,12 +87,10 @@
 
 (defn tuned [trained text #** options]
   "A copy of a Made model, trained further on the file TEXT: fine-tuning; -> Made."
-  (setv run trained.run
-        run.folder (/ (workshop) f"before-{(id trained)}"))
-  (.mkdir run.folder :exist-ok True)
-  (save run "best")
-  (setv options (| {"max_iters" 100  "device" "cpu"  "compile" "off"  "eval_iters" "all"} options))
-  (finish (tuned-run text run.folder :preset-name "ab" #** options)))
+  (setv run     trained.run
+        before  (Trained (Path "before") run.model run.corpus.tokenizer run.config (run-meta run))
+        options (| {"max_iters" 100  "device" "cpu"  "compile" "off"  "eval_iters" "all"} options))
+  (finish (tuned-run text before :preset-name "ab" #** options)))
 
 (defn loss-on [text trained]
   "The loss of a Made or Trained model over all of the validation part of the file TEXT."

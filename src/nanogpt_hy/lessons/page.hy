@@ -104,9 +104,9 @@
     (unless self.blank
       (.line self)))
 
-  (defn paragraph [self text [style ""]]
+  (defn paragraph [self text]
     (.gap self)
-    (.line self (plain text) style)
+    (.line self (plain text))
     (.line self))
 
   (defn heading [self text]

@@ -15,7 +15,7 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
 (import  math [prod]
          nanogpt-hy.config [whole]
          nanogpt-hy.lab.files [json-hash short]
-         nanogpt-hy.lab.strangers [chars-problem parse-object refuse])
+         nanogpt-hy.lab.strangers [chars-problem parse-object refuse WAY-OUT])
 
 (setv FORMAT    1
       KEY       "nanogpt_hy"
@@ -85,20 +85,24 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
   (when (> heads (* 10 deepest))
     (return f"claims {heads} heads in all, which its {(len weights)} tensors cannot be")))
 
+(defn check-format [path meta entries newest [way-out WAY-OUT]]
+  "RequestError unless META is of a format up to NEWEST and has the digest of itself and ENTRIES."
+  (setv version (.get meta "format"))
+  (unless (whole version 1)
+    (refuse path "has metadata without the number of its format" way-out))
+  (when (> version newest)
+    (refuse path f"is of format {version}, this nanogpt-hy knows formats up to {newest}"
+            "update nanogpt-hy"))
+  (when (!= (.get meta "digest") (digest meta entries))
+    (refuse path "is damaged: its header does not match its own digest" way-out)))
+
 (defn check-meta [path notes entries]
   "file name, {key: text}, {name: (dtype shape)} -> dict: our metadata among the texts, checked."
   (unless (in KEY notes)
     (refuse path "is a .safetensors file, but not one of nanogpt-hy (no nanogpt_hy metadata)"
             "`nanogpt-hy import` reads GPTs of other programs"))
-  (setv meta    (parse-object path (get notes KEY) "metadata")
-        version (.get meta "format"))
-  (unless (whole version 1)
-    (refuse path "has metadata without the number of its format"))
-  (when (> version FORMAT)
-    (refuse path f"is of format {version}, this nanogpt-hy knows formats up to {FORMAT}"
-            "update nanogpt-hy"))
-  (when (!= (.get meta "digest") (digest meta entries))
-    (refuse path "is damaged: its header does not match its own digest"))
+  (setv meta (parse-object path (get notes KEY) "metadata"))
+  (check-format path meta entries FORMAT)
   (setv problem (or (meta-problem meta) (sizes-problem meta entries)))
   (when problem
     (refuse path f"has metadata that {problem}"))

@@ -87,7 +87,7 @@ What is checked here is vocabulary, merges and added tokens; all else is written
       (when (.get model key)
         (return f"has {key}, which GPT-2's has not")))))
 
-(defn added-problem [vocab added]
+(defn added-problem [added]
   "What is wrong with the added tokens, or None."
   (for [token added]
     (unless (and (isinstance token dict)
@@ -135,12 +135,12 @@ What is checked here is vocabulary, merges and added tokens; all else is written
 ;;; In and out
 
 (defn bpe-parts [spec source]
-  "a tokenizer.json as a dict -> [vocab merges added], checked; the rest of it is not kept."
+  "a tokenizer.json as a dict -> [vocab merges added prefix], checked; the rest of it is not kept."
   (setv model (entry-or-empty spec "model" dict)
         vocab (entry-or-empty model "vocab" dict)
         pairs (lfor  merge (entry-or-empty model "merges" list) (merge-pair merge))
         added (entry-or-empty spec "added_tokens" list))
-  (setv problem (or (gpt2-problem spec) (added-problem vocab added) (vocab-problem vocab added)
+  (setv problem (or (gpt2-problem spec) (added-problem added) (vocab-problem vocab added)
                     (merges-problem vocab pairs)))
   (when problem
     (refuse-tokenizer source problem))

@@ -202,7 +202,7 @@
 (defn floor [chain * [context None]]
   "Chain -> nats per token: the least loss of a model that sees `context` tokens, or all of them."
   (when (and (is-not context None) (< context 0))
-    (raise (RequestError f"a context has {context} tokens, fewer than 0: use 1 or more")))
+    (raise (RequestError f"a context has {context} tokens, fewer than 0: use 0 or more")))
   (get (floors-by-context chain)
        (if (is context None) -1 (min context chain.line-length))))
 

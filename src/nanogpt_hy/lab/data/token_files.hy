@@ -24,7 +24,7 @@ are asked for: to check them all would mean to read them all."
          nanogpt-hy.config [whole]
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.checkpoints.header [opened read-header]
-         nanogpt-hy.lab.checkpoints.metadata [digest]
+         nanogpt-hy.lab.checkpoints.metadata [check-format digest]
          nanogpt-hy.lab.data.chain-files [chain-from]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.files [is-special reading short]
@@ -118,13 +118,7 @@ are asked for: to check them all would mean to read them all."
               "name a text, or what nanogpt-hy prepare made of one"))
     (setv facts        (parse-object path (get notes KEY) "metadata")
           [kind shape] (get entries "tokens"))
-    (unless (whole (.get facts "format") 1)
-      (refuse path "has metadata without the number of its format" WAY-OUT))
-    (when (> (get facts "format") FORMAT)
-      (refuse path f"is of format {(get facts "format")}, this nanogpt-hy knows {FORMAT}"
-              "update nanogpt-hy"))
-    (when (!= (.get facts "digest") (digest facts entries))
-      (refuse path "is damaged: its header does not match its own digest" WAY-OUT))
+    (check-format path facts entries FORMAT WAY-OUT)
     (unless (and (in kind KINDS) (= (len shape) 1) (get shape 0))
       (refuse path f"holds {kind} of the shape {(short shape)}, not a row of ids" WAY-OUT))
     (setv problem (facts-problem facts (get shape 0)))

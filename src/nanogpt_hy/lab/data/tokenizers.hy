@@ -176,7 +176,7 @@ Importing this loads no torch; making a Characters does."
 
 (defn tokenizer-from [state * [vocab-size None] [source "the checkpoint"]]
   "The tokenizer of a STATE, which came from SOURCE and may hold anything. No id of it may reach
-  VOCAB-SIZE; fewer are well: some models have rows to spare."
+  VOCAB-SIZE; fewer are well, but for characters: some models have rows to spare."
   (setv tokenizer
     (match (if (isinstance state dict) (.get state "kind") None)
       "char" (Characters (check-chars (.get state "chars") source))
@@ -184,7 +184,9 @@ Importing this loads no torch; making a Characters does."
       "bpe"  (Pieces (entry-or-empty state "json" str) source)
       kind   (refuse source f"has a tokenizer of the kind {(short kind)}, unknown to this version"
                      "update nanogpt-hy")))
-  (when (and vocab-size (> tokenizer.vocab-size vocab-size))
-    (refuse source f"has a tokenizer of {tokenizer.vocab-size} ids for a model of {vocab-size}"
+  (setv ids tokenizer.vocab-size)
+  (when (and vocab-size (or (> ids vocab-size)
+                            (and (< ids vocab-size) (isinstance tokenizer Characters))))
+    (refuse source f"has a tokenizer of {ids} ids for a model of {vocab-size}"
             "use the tokenizer that the model was trained with"))
   tokenizer)

@@ -126,10 +126,7 @@ and compared with torch's fused kernel, and with what the model's head gave."
 (defn number-text [x]
   "number -> text: a whole number as such, others rounded  ; (number-text 1.234) => '1.23'"
   (setv x (float x))
-  (cond
-    (= x (- inf)) "-inf"
-    (<= (abs (- x (round x))) 1e-4) f"{(round x)}"
-    True (cell x 2)))                     ; no -0.00
+  (cell x (digits-of [[x]])))
 
 (defn digits-of [rows]
   "rows of numbers -> 0 or 2: how many decimals they need; a table of whole numbers has none."

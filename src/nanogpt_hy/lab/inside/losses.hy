@@ -42,7 +42,7 @@
         [total squares rows] [0 0 0])
   (with [_ (in-eval-mode model)]
     (for [[x y] batches]
-      (setv losses (.double (token-losses model (sent x device) (sent y device)))
+      (setv losses (.double (.cpu (token-losses model (sent x device) (sent y device))))
             total (+ total (.sum losses 0))
             squares (+ squares (.sum (** losses 2) 0))
             rows (+ rows (len losses)))))

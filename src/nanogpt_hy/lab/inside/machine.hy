@@ -14,7 +14,7 @@ next context: a Markov chain, of which everything can be computed. The idea is A
          torch.nn.functional :as F
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.data.markov [entropy]
-         nanogpt-hy.lab.inside.subject [alphabet labels logits-of subject])
+         nanogpt-hy.lab.inside.subject [alphabet labels logits-of subject vocab-size])
 
 (setv MOST-STATES 2048)      ; full contexts: as many can be computed with in seconds
 
@@ -37,7 +37,7 @@ next context: a Markov chain, of which everything can be computed. The idea is A
   (for [of-length contexts
         some (.split of-length 1024)]
     (.append out (F.softmax (.double (ncut (logits-of about some) : -1)) :dim -1)))
-  (setv p (.numpy (.cpu (torch.cat out))))
+  (setv p (.numpy (torch.cat out)))
   (unless (.all (np.isfinite p))
     (raise (WorkError "the model gives no probabilities, its weights are not finite: use another")))
   p)
@@ -150,7 +150,7 @@ next context: a Markov chain, of which everything can be computed. The idea is A
   (unless (<= 0 tolerance 1)
     (raise (RequestError f"--tolerance is {tolerance}, a difference of probabilities: use 0 to 1")))
   (setv about (subject model tokenizer)
-        V about.tokenizer.vocab-size
+        V (vocab-size about)
         T (or about.block-size 1))
   (check-size V T about.name)
   (setv contexts (contexts-of V T)
@@ -163,7 +163,7 @@ next context: a Markov chain, of which everything can be computed. The idea is A
         members (lfor  g (range (+ 1 (.max groups)))  (get (np.nonzero (= groups g)) 0)))
   {"kind" "chain"
    "question" "After which contexts is it sure, where does it guess, and which contexts never come?"
-   "alphabet" (alphabet about.tokenizer)  "block_size" T
+   "alphabet" (alphabet about)  "block_size" T
    "states" (lfor  [i name] (enumerate names)
                    {"context" name  "next" (.tolist (get p i))  "to" (.tolist (get to i))
                     "stationary" (float (get weights i))  "merged" (int (get groups i))})

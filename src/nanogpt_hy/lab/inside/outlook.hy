@@ -26,17 +26,17 @@
    "question" (+ f"What comes after {(shown prompt)}? How far ahead is the likeliest, and what do "
                  "the filters leave?")
    "prompt" (shown prompt)  "left_out" cut-off  "context" (labels about.tokenizer ids)
-   "tokens" (alphabet about.tokenizer)
+   "tokens" (alphabet about)
    "temperature" temperature  "top_k" top-k  "top_p" top-p
    "logits" (.tolist logits)  "before" (.tolist before)  "after" (.tolist after)
-   "entropy" (float (entropy (.numpy (.cpu before))))})
+   "entropy" (float (entropy (.numpy before)))})
 
 ;;; Embeddings
 
 (defn projected [vectors]
   "(N C) -> (N 2) (2): the plane in which the vectors differ most, and its axes' shares of how they
   differ: principal components, by singular values."
-  (setv x (.double vectors)
+  (setv x (.double (.cpu vectors))
         x (- x (.mean x :dim 0))
         [U S V] (torch.linalg.svd x :full-matrices False)
         shares (/ (** S 2) (.clamp (.sum (** S 2)) :min 1e-300))
@@ -49,7 +49,7 @@
 
 (defn group [what names vectors]
   "(N C) -> dict: the vectors' places in a plane, and the cosines of the angles between them."
-  (setv some (F.normalize (.double (cut vectors MOST-COSINES)) :dim -1)
+  (setv some (F.normalize (.double (.cpu (cut vectors MOST-COSINES))) :dim -1)
         [points shares] (projected vectors))
   {"what" what  "labels" names  "points" (.tolist points)  "shares" (.tolist shares)
    "cosines" (.tolist (@ some (.t some)))})
@@ -60,7 +60,7 @@
         found (tables about.model))
   (unless found
     (raise (RequestError f"{about.name} has no table of embeddings: use a stage of the ladder")))
-  (setv names (alphabet about.tokenizer)
+  (setv names (alphabet about)
         groups [(group "tokens" names (. found [0] weight))])
   (when (> (len found) 1)
     (setv places (. found [1] weight))

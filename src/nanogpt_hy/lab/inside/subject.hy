@@ -61,9 +61,15 @@
   "ids -> [str]"
   (lfor  id ids  (label tokenizer id)))
 
-(defn alphabet [tokenizer]
+(defn vocab-size [subject]
+  "-> int: of how many tokens its model speaks; it may have rows to spare, of which its tokenizer
+  knows nothing."
+  (max subject.tokenizer.vocab-size
+       #* (gfor  table (cut (tables subject.model) 1)  table.num-embeddings)))
+
+(defn alphabet [subject]
   "-> [str]: every token there is."
-  (labels tokenizer (range tokenizer.vocab-size)))
+  (labels subject.tokenizer (range (vocab-size subject))))
 
 (defn prompt-ids [subject prompt]
   "str -> ids, count: the tokens the model sees of PROMPT, and how many before them it cannot see."
@@ -75,7 +81,7 @@
   [(cut ids cut-off None) cut-off])
 
 (defn [(torch.no-grad)] logits-of [subject ids]
-  "(B T) ids, in lists or a tensor -> (B T V): what the model says at each position."
+  "(B T) ids, in lists or a tensor -> (B T V): what the model says at each position; on the CPU."
   (setv device (. (next (.parameters subject.model)) device))
   (with [_ (in-eval-mode subject.model)]
-    (.float (subject.model (.to (torch.as-tensor ids) device)))))
+    (.cpu (.float (subject.model (.to (torch.as-tensor ids) device))))))

@@ -17,7 +17,7 @@ floor."
          nanogpt-hy.lab.data.counting [COUNTED counting-losses]
          nanogpt-hy.lab.data.encoding [known-text]
          nanogpt-hy.lab.data.markov [draw-lines entropy floors-by-position next-probabilities]
-         nanogpt-hy.lab.inside.subject [label logits-of shown subject]
+         nanogpt-hy.lab.inside.subject [label logits-of shown subject vocab-size]
          nanogpt-hy.lab.training.evaluation [rows-at-once])
 
 (setv MOST-CONTEXTS 2000      ; that a model is asked about, the likeliest first
@@ -153,14 +153,14 @@ floor."
         sums (np.zeros #(V V))
         seen (np.bincount (.numpy (.flatten rows)) :minlength V))
   (for [some (.split rows (rows-at-once T))]
-    (setv p (.cpu (F.softmax (.double (logits-of about some)) :dim -1)))         ; (n T V)
+    (setv p (F.softmax (.double (logits-of about some)) :dim -1))                ; (n T V)
     (np.add.at sums (.numpy (.flatten some)) (.numpy (.flatten p 0 1))))
   [(/ sums (ncut (np.maximum seen 1) : None)) seen])
 
 (defn against-counting [about corpus]
   "Subject, Corpus -> dict: the model's mean distribution after each token beside the one that was
   counted, in the validation part; and the losses of counting models of several orders."
-  (setv V about.tokenizer.vocab-size)
+  (setv V (vocab-size about))
   (when (> V MOST-PAIRED)
     (raise (RequestError (+ f"{about.name} has {V :,} tokens, more than the {MOST-PAIRED :,} whose "
                             "pairs can be counted in a table: look at positions instead"))))

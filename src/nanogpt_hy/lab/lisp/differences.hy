@@ -5,11 +5,11 @@ put in (around others, too) and to rename that make the one of the other."
 
 (import  dataclasses [dataclass]
          functools [cache]
-         hy.models [Dict Expression Keyword List Set Tuple]
+         hy.models [Expression Keyword]
          rich.text [Text]
          nanogpt-hy.lab.console [plain-console]
          nanogpt-hy.lab.lisp.finding [stage-piece]
-         nanogpt-hy.lab.lisp.layout [flat in-pairs pretty PREFIXES]
+         nanogpt-hy.lab.lisp.layout [BRACKETS flat in-pairs pretty PREFIXES]
          nanogpt-hy.forms [head-name is-atom])
 
 (setv WIDTH  70       ; columns of a form; its last brackets may stand a little further out
@@ -22,8 +22,6 @@ put in (around others, too) and to rename that make the one of the other."
   #^ str name
   #^ tuple parts
   #^ str close)
-
-(setv BRACKETS {List ["[" "]"]  Tuple ["#(" ")"]  Dict ["{" "}"]  Set ["#{" "}"]})
 
 (defn tree [form]
   "form -> Node"

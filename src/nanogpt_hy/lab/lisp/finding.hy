@@ -20,8 +20,11 @@ Nothing is imported to find a piece, so this loads no torch."
 
 ;; A definition that starts a line: what defines it, and, after decorators or a type, its name.
 (setv DEFINITION (re.compile (+ r"^\((defn|defclass|deflayer|defmacro|setv)\s+(?::async\s+)?"
-                                r"(?:\[.*?\]\s+)?(?:#\^\s*\S+\s+)?([^\s()\[\]{}\"#:]+)")
+                                r"(?:\[(?:[^\[\]]|\[[^\]]*\])*\]\s+)?(?:#\^\s*\S+\s+)?"
+                                r"([^\s()\[\]{}\"#:]+)")
                              re.MULTILINE))
+
+(setv CONSTANT (re.compile r"^ {6}([A-Z][A-Z\d-]*)\s" re.MULTILINE))
 
 (setv DOCSTRING (re.compile r"\s*(?:\"(?:[^\"\\]|\\.)*\")?" re.DOTALL))
 
@@ -48,14 +51,21 @@ Nothing is imported to find a piece, so this loads no torch."
   (defn ring [path]
     (setv [first #* _] (.split (module-name path) "."))
     #((if (in first RINGS) (.index RINGS first) (len RINGS)) path))
-  (sorted (gfor  path (.rglob HOME "*.hy")  :if (. (.stat path) st-size)  path) :key ring))
+  (sorted (.rglob HOME "*.hy") :key ring))
 
 (defn definitions []
   "[path name offset] of everything that is defined, in the order of the rings."
   (lfor  path (module-paths)
          :setv text (.read-text path :encoding "utf-8")
          found (.finditer DEFINITION text (.end (.match DOCSTRING text)))
-         [path (get found 2) (.start found)]))
+         name [(get found 2) #* (other-constants text found)]
+         [path name (.start found)]))
+
+(defn other-constants [text found]
+  "The names below the first in the setv FOUND in TEXT; none of another definition."
+  (if (= (get found 1) "setv")
+      (.findall CONSTANT (get (.partition (cut text (.end found) None) "\n\n") 0))
+      []))
 
 (defn public-names []
   "What can be shown: the modules, and the public names in them, the innermost ring's first."

@@ -9,6 +9,8 @@
 (setv PREFIXES {"quote" "'"  "quasiquote" "`"  "unquote" "~"  "unquote-splice" "~@"
                 "unpack-iterable" "#* "  "unpack-mapping" "#** "})
 
+(setv BRACKETS {List "[]"  Tuple ["#(" ")"]  Dict "{}"  Set ["#{" "}"]})
+
 (defn pretty [form [column 0] [width 90]]
   "form -> its text, broken into lines where it is wider than WIDTH, from COLUMN on."
   (setv text (flat form)
@@ -24,7 +26,7 @@
 
 (defn pretty-items [form column width]
   "[a b], #(a b), #{a b} or {a b} -> its text, one below the other."
-  (setv [open close] (get {List "[]"  Tuple ["#(" ")"]  Dict "{}"  Set ["#{" "}"]} (type form))
+  (setv [open close] (get BRACKETS (type form))
         groups (if (isinstance form Dict) (in-pairs form) (in-groups form)))
   (+ open (stacked groups (+ column (len open)) width) close))
 

@@ -53,7 +53,7 @@
 (defn matrix-lines [data room true]
   "The two tables of transitions, side by side, of as many characters as fit."
   (setv names (get data "transitions" "from")
-        left (min 6 (max 4 (max (map len names))))
+        left (min 6 (max 4 (max (map cell-len names))))
         many (min (len names) (// (- room (* 2 (+ left 2)) 3) 10))
         cells (fn [row] (if (is row None)
                           (* " " (* 5 many))
@@ -69,7 +69,7 @@
   (heading data console)
   (setv contexts (sorted (get data "contexts")
                          :key (fn [c] (- (* (get c "weight") (get c "kl")))))
-        wide (min 18 (max 7 (max (gfor  c contexts  (len (get c "context"))))))
+        wide (min 18 (max 7 (max (gfor  c contexts  (cell-len (get c "context"))))))
         room (// (- console.width wide 21) 2)
         some (cut contexts MOST-CONTEXTS)
         true (if (= (get data "against") "chain") "true" "counted"))

@@ -193,9 +193,10 @@ Each function takes the plain data of one kind and a rich Console, whose width i
           [low high] [(min xs) (max xs)])
     (lfor  x xs  (if (> high low) (round (* (- size 1) (/ (- x low) (- high low)))) (// size 2))))
   (for [[label x y] (zip (get group "labels") (place 0 (- width 3)) (place 1 height))]
-    (setv row (get grid (- height 1 y)))
-    (when (all (gfor  spot (cut row x (+ x (len label)))  (= spot " ")))
-      (setv (cut row x (+ x (len label))) (list label))))
+    (setv row (get grid (- height 1 y))
+          end (+ x (cell-len label)))
+    (when (all (gfor  spot (cut row x end)  (= spot " ")))
+      (setv (cut row x end) [label #* (* [""] (- end x 1))])))
   (lfor  row grid  (+ "|" (.rstrip (.join "" row)))))
 
 (defn nearest [group i [count 3]]

@@ -87,9 +87,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 ;;; What is done already
 
 (defn is-result [row]
-  "Whether ROW, out of somebody's file, says all that a result says."
-  (and (isinstance row dict)
-       (all (gfor  name ["key" "stage"]  (isinstance (.get row name) str)))
+  "Whether ROW, a dict out of somebody's file, says all that a result says."
+  (and (all (gfor  name ["key" "stage"]  (isinstance (.get row name) str)))
        (all (gfor  name ["seed" "parameters"]  (isinstance (.get row name) int)))
        (all (gfor  name ["loss" "seconds"]  (finite (.get row name))))))
 

@@ -9,8 +9,6 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
 (import  contextlib [contextmanager]
          dataclasses [asdict]
          datetime [timedelta]
-         hashlib
-         json
          os
          signal
          socket
@@ -22,7 +20,7 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
          torch.distributed.rendezvous [rendezvous]
          nanogpt-hy [__version__]
          nanogpt-hy.errors [RequestError WorkError]
-         nanogpt-hy.lab.files [short]
+         nanogpt-hy.lab.files [json-hash short]
          nanogpt-hy.lab.training.launch [ALONE claims joined-now launched voice])
 
 (setv PATIENCE (timedelta :minutes 10)   ; with one that neither answers nor is known to be gone
@@ -147,11 +145,10 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
 
 (defn fingerprint [run]
   "-> int: a number of 62 bits for all that must be the same in every process of a RUN."
-  (setv train (asdict run.train)
-        facts [__version__ torch.__version__ run.corpus.sha256 (.state run.corpus.tokenizer)
-               run.stage (asdict run.config) train run.step run.device.type (str run.dtype)])
-  (>> (int.from-bytes (cut (.digest (hashlib.sha256 (.encode (json.dumps facts) "utf-8"))) 8) "big")
-      2))
+  (setv facts [__version__ torch.__version__ run.corpus.sha256 (.state run.corpus.tokenizer)
+               run.stage (asdict run.config) (asdict run.train) run.step run.device.type
+               (str run.dtype)])
+  (>> (int (cut (json-hash facts) 16) 16) 2))
 
 (defn check-agreement [run]
   "RequestError if the processes are about to train different things."

@@ -109,16 +109,13 @@
   (defn __enter__ [self]
     (.start self.progress)
     (setv self.task (.add-task self.progress "train" :total (* self.run.train.max-iters
-                                                               self.tokens-a-step)
+                                                               (tokens-a-step self.run))
                                :completed self.run.tokens
                                :step self.run.step :loss "-"))
     self)
 
   (defn __exit__ [self #* why]
     (.stop self.progress))
-
-  (defn [property] tokens-a-step [self]
-    (tokens-a-step self.run))
 
   (defn told [self run]
     (.update self.progress self.task :completed run.tokens :step f"{run.step :,}"

@@ -109,10 +109,11 @@
     (when (.exists (/ folder name))
       (raise (RequestError
         f"{folder} holds a run already: go on with it by --resume, or choose another --out"))))
-  (for [name ["config.toml" "metrics.jsonl"]]
-    (when (.exists (/ folder name))
-      (raise (RequestError (+ f"{folder} has a {name}, which a run would write over: remove it, "
-                              "or choose another --out"))))))
+  (setv others (lfor  name ["config.toml" "metrics.jsonl"]  :if (.exists (/ folder name))  name))
+  (when others
+    (raise (RequestError (+ f"{folder} has no checkpoint, but {(.join " and " others)}, which a "
+                            "run would write over: remove what nobody needs, or choose another "
+                            "--out")))))
 
 (defn write-config [run]
   "The run's config.toml: every hyperparameter as it was resolved, fit for --config."

@@ -184,7 +184,8 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (raise (WorkError (+ f"the {name} is {loss}: training stopped"
                          (if (and run.folder (>= run.evaluated 0))
                            f", {run.folder} keeps the checkpoint of step {run.evaluated}" "")
-                         "; try a smaller --learning-rate or a --grad-clip")))))
+                         "; try a smaller --learning-rate"
+                         (if run.train.grad-clip "" " or a --grad-clip"))))))
 
 (defn look [run]
   "Bring the losses of the last steps home; WorkError if one of them is not finite. Many processes

@@ -7,7 +7,7 @@
          nanogpt-hy.lessons.checks.basics [must must-be-finite must-be-shaped repeatable])
 
 (defn until [x t]
-  "(B T …) -> (B t+1 …): places 0 to T, T included."
+  "(B T …) -> (B t+1 …): places 0 to t, t included."
   (ncut x : (: (+ t 1))))
 
 (defn future-is-unseen [model x another]
@@ -23,7 +23,7 @@
              "to guess, so it would do well in training and could not write"))))
 
 (defn gradients-at [y t inputs]
-  "The gradients of a random mixture of Y (B T C) at place T; a plain sum would be blind to norms."
+  "The gradients of a random mixture of Y (B T C) at place t; a plain sum would be blind to norms."
   (setv there (ncut y : t)
         mixture (.sum (* there (torch.randn-like there))))
   (torch.autograd.grad mixture inputs :retain-graph True :allow-unused True))
