@@ -87,7 +87,8 @@ def train(
     config
         A TOML file of hyperparameters. It wins over the preset; options win over it.
     tokenizer
-        What a token is: char, byte, or bpe:N for N pieces learned from the text (default: char).
+        What a token is: char, byte, bpe:N for N pieces learned from the text, or a folder that
+        holds a tokenizer.json (default: char).
     out
         The run's folder (default: runs/NAME, named after the text).
     resume
@@ -260,7 +261,8 @@ def ladder(
     config
         A TOML file of hyperparameters. It wins over the preset; options win over it.
     tokenizer
-        What a token is: char, byte, or bpe:N for N pieces learned from the text (default: char).
+        What a token is: char, byte, bpe:N for N pieces learned from the text, or a folder that
+        holds a tokenizer.json (default: char).
     out
         The folder of the results (default: runs/ladder-NAME, named after the text).
     json

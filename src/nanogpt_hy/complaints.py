@@ -1,5 +1,7 @@
 """What the command line says of words that it cannot take, in one line. Loads no torch."""
 
+from inspect import signature
+
 from cyclopts import (
     CoercionError,
     MissingArgumentError,
@@ -18,6 +20,8 @@ def misplaced(error):
     flag = before[before.index(word) - 1]
     if len(flag) > 2 and flag.startswith("--"):
         return f"{flag} takes no value, so there is no place for {word}: leave {word} out"
+    if "ckpt" in signature(error.target).parameters:
+        return f"there is no place for {word}: leave it out, or write --ckpt {word} if it is a checkpoint"
     return f"there is no place for {word}: leave it out"
 
 

@@ -19,21 +19,17 @@ for the lab to say (training/device.hy). Everything else is left to torch."
 (setv LEAST        (** 2 21)                ; multiplications from which on oneDNN is quicker
       LEAST-PACKED (* 3 (** 2 19)))         ; the same, if the weights are packed
 
-(defn capabilities []
-  "-> dict: what torch says that the processor has; an older torch says nothing."
-  (if (hasattr torch.cpu "get_capabilities") (torch.cpu.get-capabilities) {}))
-
 (defn multiplies-bfloat16 []
   "Whether the processor has a unit of its own for products of bfloat16 that oneDNN may use."
   (setv most (os.environ.get "ONEDNN_MAX_CPU_ISA" "DEFAULT"))
-  (and (.get (capabilities) "amx_bf16" False)
+  (and (.get (torch.cpu.get-capabilities) "amx_bf16" False)
        (torch.backends.mkldnn.is-available)
        (or (in most ["DEFAULT" "ALL"]) (in "AMX" most))))
 
 (defn mkl-is-narrow []
   "Whether oneDNN takes more numbers at a time than MKL here: on one of AMD's processors with what
   Zen 5 first had. (Where torch does not say what a processor has, MKL keeps its products.)"
-  (setv has (capabilities))
+  (setv has (torch.cpu.get-capabilities))
   (and (.get has "avx512_vp2intersect" False)
        (not-in "Intel" (.get has "cpu_name" "Intel"))
        (torch.backends.mkl.is-available)

@@ -171,10 +171,13 @@ was done."
     (.gap self.page))
 
   (defn value-of [self step]
-    "The value of a form, run where all forms of the lesson are."
+    "The value of a form, run where all forms of the lesson are; in one thread, for what is small is
+    done before others wake, and where others compute, too, each operation would wait for them."
+    (import nanogpt-hy.lab.training.device [with-threads])               ; loads torch
     (when (is self.module None)
       (setv self.module (workplace)))
-    (value-of step self.module))
+    (with [_ (with-threads 1)]
+      (value-of step self.module)))
 
   (defn command [self command]
     "Show a command; if it is one that shows source, do what it does."

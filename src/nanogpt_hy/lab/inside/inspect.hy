@@ -165,6 +165,9 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
     (raise (RequestError (+ "--by-hand prints tables and writes no file and no JSON: leave it out, "
                             "or leave those out"))))
   (check-pictures {#** files  "dot" (.get request "dot")})
+  (when (and baby (= what "loss"))
+    (raise (RequestError (+ "--baby trains a model that keeps no curves: look at its loss without "
+                            "it, or at something else of it"))))
   (setv trained (opened ckpt baby))
   (when baby
     (.setdefault request "prompt" (cut TEXT CONFIG.block-size)))

@@ -169,6 +169,8 @@ Nothing is imported to find a piece, so this loads no torch."
 (defn stage-piece [name]
   "A line of the ladder's table, by the stage's name."
   (setv [piece stages] (stage-table))
+  (when (= name "")
+    (raise (RequestError "which stage? Give its name too: stage.residual")))
   (when (not-in name stages)
     (raise (RequestError f"there is no stage {name}: {(nearest name (list stages))}")))
   (setv [key value] (get stages name)

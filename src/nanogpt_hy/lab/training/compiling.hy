@@ -66,7 +66,7 @@
 
 (defn do-without [e]
   "Say on stderr that compiling failed with E; raise E again if it is not the compiler's."
-  (unless (or (isinstance e #(ImportError TypeError))          ; an older torch can do less
+  (unless (or (isinstance e #(ImportError TypeError))          ; another torch can do less
               (.startswith (. (type e) __module__) #("torch._dynamo" "torch._inductor")))
     (raise e))
   (setv why (short (get (.splitlines (or (str e) "no reason given")) 0)))
