@@ -666,5 +666,5 @@
 
 (defn test-a-baby-has-no-curve-of-another-run [trained monkeypatch]
   (.chdir monkeypatch trained.path.parent)
-  (with [_ (refused "was not trained here")]
+  (with [_ (refused "keeps no curves")]
     (inspect "loss" :baby True :as-json True)))

@@ -28,7 +28,7 @@ exercise is passed by its solution and by nothing that is wrong."
 
 (setv LESSONS (lfor  path (lesson-paths)  (read-lesson path))
       WIDTH   80
-      PATIENCE 30)                   ; seconds that a lesson may compute, on two busy cores
+      PATIENCE 40)                   ; seconds that a lesson may compute, on two busy cores
 
 (setv each-lesson (pytest.mark.parametrize "lesson" LESSONS :ids (fn [l] l.name)))
 
