@@ -1,7 +1,7 @@
 "What a training run tells: what it is about to do, how it goes, how it ended. All to stderr."
 
 (import  rich.progress [BarColumn Progress ProgressColumn TextColumn TimeRemainingColumn]
-         rich.table [Table]
+         rich.table [Column Table]
          nanogpt-hy.lab.console [clock console]
          nanogpt-hy.lab.data.counting [COUNTED]
          nanogpt-hy.lab.training.device [threads-for]
@@ -68,7 +68,7 @@
   "The step that RUN has come to; once it was told to stop, that it was: what it still finishes can
   take a minute, where a step is compiled or much is evaluated."
   (defn __init__ [self run]
-    (.__init__ (super))
+    (.__init__ (super) (Column :no-wrap True))
     (setv self.run run))
   (defn render [self task]
     (if self.run.asked
