@@ -120,9 +120,9 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
   (defn interact [self [banner None] [exitmsg None]]
     (.interact (super) banner ""))
 
-  (defn runsource [self source #* more]
+  (defn runsource [self source #* more #** options]        ; Python 3.13 names the symbol
     (setv self.typed source)
-    (.runsource (super) source #* more))
+    (.runsource (super) source #* more #** options))
 
   (defn showtraceback [self]
     (setv error (get (sys.exc-info) 1))
