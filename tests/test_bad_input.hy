@@ -124,6 +124,7 @@
               #(["train" "ab.txt" "--vocab-size" 3]    ["no option --vocab-size"])
               #(["qqq"]                                ["no command qqq" "train, sample, eval"])
               #(["prepare" "ab.txt" "--out" "x"]       ["no option --out" "OUT is given"])
+              #(["prepare" "ab.txt" "--out=x"]         ["no option --out: OUT is given"])
               #(["--zzz"]                              ["no option --zzz" "nanogpt-hy --help"])
               #(["train"]                              ["train needs TEXT" "train --help"])
               #(["data" "ab"]                          ["data ab needs --out" "--help"])
@@ -144,11 +145,18 @@
               #(["train" "ab.txt" "--stage" "q"]       ["no stage" "q" "multi-head" "gpt"])
               #(["train" "ab.txt" "--tokenizer" "q"]   ["the tokenizer 'q'" "char, byte, bpe:N"])
               #(["train" "ab.txt" "--dtype" "int8"]    ["--dtype is int8" "float32 or"])
-              #(["sample" "--prompt" "a" "--prompt-file" "-"] ["give one"])])
+              #(["sample" "--prompt" "a" "--prompt-file" "-"] ["give one"])
+              #(["sample" "--prompt" "" "--prompt-file" "-"]  ["give one"])])
 
 (defn [(pytest.mark.parametrize #("words" "parts") UNLIKE)]
   test-words-out-of-place [ask words parts]
   (refused (ask #* words) #* parts))
+
+(defn test-options-are-not-named-as-commands [ask]
+  (assert (not-in "-h" (line-of (ask "qqq")))))
+
+(defn test-a-number-has-no-nearest-word [ask]
+  (assert (.endswith (line-of (ask "sample" "--top-k" "x")) "it has to be a whole number")))
 
 (defn with-toml [ask text]
   "`train ab.txt --config`, the file having this TEXT, str or bytes."

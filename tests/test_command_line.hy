@@ -191,6 +191,12 @@ print('loaded', [m for m in ('torch', 'hyrule', 'numpy', 'safetensors') if m in 
   (assert (= #(found.returncode found.stderr) #(0 "")))
   (assert (in "\\u21b5" found.stdout)))
 
+(defn test-a-closed-standard-input-is-an-empty-one [home tmp-path monkeypatch]
+  (settle home tmp-path monkeypatch)
+  (setv words (shlex.join [#* US "sample" "--prompt-file" "-" "--max-new-tokens" "1"])
+        found (subprocess.run ["bash" "-c" f"{words} <&-"] :capture-output True :text True))
+  (assert (= #(found.returncode found.stderr) #(0 ""))))
+
 (defn test-a-terminal-without-columns [cli]
   (for [columns ["0" "1"]]
     (setv found (cli "inspect" "--help" :env {"COLUMNS" columns}))
@@ -407,6 +413,32 @@ sys.exit(main(['--version']))
   (assert (= (get train "learning_rate") (get (preset "ab") "learning_rate")))
   (assert (= (get train "batch_size") 6))
   (assert (= (get train "beta1") 0.25)))
+
+(defn test-a-settings-file-is-named-behind-the-preset [ask tmp-path]
+  (.write-text (/ tmp-path "my.toml") "seed = 5\n")
+  (assert (in ", over it my.toml" (err-of ask "train" "ab.txt" "--config" "my.toml"
+                                          #* (quick "--max-iters" 0)))))
+
+(defn test-what-was-saved-last-is-what-is-resumed [ask tmp-path]
+  "Not the run that was best last."
+  (err-of ask "train" "ab.txt" "--out" "runs/b" #* (quick))
+  (for [[name moment] [["ab/best" 1] ["ab/last" 4] ["b/best" 3] ["b/last" 2]]]
+    (os.utime (/ tmp-path "runs" f"{name}.safetensors") #(moment moment)))
+  (err-of ask "train" "ab.txt" "--resume" "--max-iters" 6)
+  (assert (= [(saved (/ tmp-path "runs/ab")) (saved (/ tmp-path "runs/b"))] [6 4])))
+
+(defn test-the-best-loss-is-named-with-its-step [ask]
+  "Of steps so large none is better than the beginning."
+  (assert (re.search r"best validation loss is \d\.\d{4}, at step 0\n"
+                     (err-of ask "train" "ab.txt" #* (quick "--learning-rate" 10)))))
+
+(defn test-a-new-run-does-not-go-on [ask]
+  (assert (not-in "goes on at" (err-of ask "train" "ab.txt" #* (quick)))))
+
+(defn test-what-a-run-writes-at-its-end-repeats [ask]
+  (defn text []
+    (get (.split (err-of ask "train" "ab.txt" #* (quick)) "It writes:") 1 (slice 200)))
+  (assert (= (text) (text))))
 
 (defn test-each-run-its-folder [ask tmp-path]
   (for [name ["ab-2" "ab-3"]]

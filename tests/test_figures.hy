@@ -2,6 +2,7 @@
 
 (import  io [StringIO]
          re
+         matplotlib.colors [to-hex]
          pytest
          rich.cells [cell-len]
          rich.console [Console]
@@ -9,11 +10,13 @@
          nanogpt-hy.lab.inside.inspect [show-data]
          nanogpt-hy.lab.inside.machine [machine]
          nanogpt-hy.lab.lisp.workbench [show]
-         nanogpt-hy.lab.pictures.canvas [plain]
+         nanogpt-hy.lab.pictures.canvas [characters ON-DARK ON-LIGHT plain squares]
          nanogpt-hy.lab.pictures.figures [figure-of]
-         nanogpt-hy.lab.pictures.plots [save-figure]
+         nanogpt-hy.lab.pictures.graph [arrow draw-states on-circle]
+         nanogpt-hy.lab.pictures.plots [COLOURS new-figure save-figure]
          nanogpt-hy.lab.pictures.tables [expectation matrix-lines]
-         nanogpt-hy.lab.pictures.terminal [bar fit legend nearest panel scatter shade thinned])
+         nanogpt-hy.lab.pictures.terminal [bar fit legend nearest panel scatter shade side-by-side
+                                           thinned])
 
 (defn [(pytest.fixture :scope "module")] kinds [tmp-path-factory]
   (all-kinds (.mktemp tmp-path-factory "kinds")))
@@ -221,3 +224,281 @@
   (show-data (machine (small "gpt" chars :block-size 2))
              (Console :file out :width 80 :highlight False))
   (assert (<= (max (map cell-len (.splitlines (.getvalue out)))) 80)))
+
+;;; What stands where in a drawing
+
+(defn [pytest.fixture] axes []
+  (.subplots (new-figure)))
+
+(defn test-of-many-labels-every-second-or-third-is-shown []
+  (for [[count every] [[40 1] [41 2] [80 2] [81 3]]]
+    (setv axes (.subplots (new-figure))
+          labels (lfor  i (range count)  (chr (+ 0x100 i))))
+    (characters axes.xaxis labels)
+    (assert (= (list (.get-xticks axes)) (list (range 0 count every))))
+    (assert (= (axis-labels axes.xaxis) (cut labels None None every)))))
+
+(defn test-only-whole-words-stand-upright []
+  (for [[label turn] [["ab" 0] ["abc" 90]]]
+    (setv axes (.subplots (new-figure)))
+    (for [axis [axes.xaxis axes.yaxis]]
+      (characters axis [label label]))
+    (assert (= turn (.get-rotation (get (.get-ticklabels axes.xaxis) 0))))
+    (assert (= 0 (.get-rotation (get (.get-ticklabels axes.yaxis) 0))))))
+
+(defn test-a-small-table-has-its-hundredths-in-it [axes]
+  (squares axes ["a" "b"] ["c" "d"] [[0 0.25] [1 0.5]])
+  (assert (= (lfor  t axes.texts  [(.get-position t) (.get-text t) (.get-color t)])
+             [[#(1 0) "25" ON-LIGHT] [#(0 1) "100" ON-DARK] [#(1 1) "50" ON-LIGHT]])))
+
+(defn test-a-large-table-has-no-numbers-in-it [axes]
+  (squares axes ["a"] (* ["b"] 13) [(* [0.5] 13)])
+  (assert (= (len axes.texts) 0)))
+
+(defn test-the-darkest-square-would-be-a-1 [axes]
+  (assert (= (.get-clim (squares axes ["a"] ["b" "c"] [[0.1 0.2]])) #(0 1))))
+
+(defn title-of [axes]
+  (.get-title axes :loc "left"))
+
+(defn test-every-head-has-its-name-and-the-outer-ones-their-axes [kinds]
+  (assert (= (lfor  axes (cut (axes-of (get kinds 0)) 4)
+                    [(title-of axes) (.get-ylabel axes) (.get-xlabel axes)])
+             [["layer 1 head 1" "who looks" ""]         ["layer 1 head 2" "" ""]
+              ["layer 2 head 1" "who looks" "at whom"]  ["layer 2 head 2" "" "at whom"]])))
+
+(defn next-of [count]
+  "Plain data of COUNT tokens, the last one the likeliest."
+  (setv p (lfor  i (range count)  (/ i 1000)))
+  {"kind" "next"  "question" "?"  "prompt" "0123456789abcdefghij"  "before" p  "after" p
+   "tokens" (lfor  i (range count)  (chr (+ 0x100 i)))})
+
+(defn test-the-forty-likeliest-have-bars-the-first-at-the-top []
+  (setv [axes] (axes-of (next-of 50)))
+  (assert (= (widths axes) (lfor  i (range 49 9 -1)  (/ i 1000))))
+  (assert (.yaxis-inverted axes))
+  (assert (= (.get-xlim axes) #(0 1))))
+
+(defn test-bars-stand-after-the-end-of-the-prompt []
+  (setv [axes] (axes-of (next-of 2)))
+  (assert (= (.get-ylabel axes) "after 456789abcdefghij")))
+
+(defn positions-of [unit names]
+  (setv count (len names))
+  {"kind" "positions"  "question" "?"  "unit" unit  "positions" names  "loss" (* [2] count)
+   "error" (* [0.25] count)  "floor" (* [1] count)  "counting" {"1" 3}})
+
+(defn test-positions-have-their-errors-and-their-floor []
+  (setv [axes] (axes-of (positions-of "window" ["1" "2"]))
+        [_ _ [bars]] (get axes.containers 0)
+        floor (get (lfor  line axes.lines  :if (= (.get-label line) "floor")  line) 0))
+  (assert (= (lfor  bar (.get-segments bars)  (.tolist bar))
+             [[[1 1.75] [1 2.25]] [[2 1.75] [2 2.25]]]))
+  (assert (= (list (.get-ydata floor)) [1 1])))
+
+(defn test-a-counting-model-is-named-by-how-many-tokens-it-counts []
+  (setv [axes] (axes-of (positions-of "window" ["1" "2"])))
+  (assert (= (lfor  t axes.texts  (.get-text t)) ["counting 2"])))
+
+(defn test-the-losses-of-a-run-stand-above-0-and-beside-level-lines []
+  (setv [axes] (axes-of {"kind" "loss"  "question" "?"  "steps" [0 1]  "train" [3 2]  "val" [3 2]
+                         "yardsticks" {"floor" 1.5  "counting pairs" 2.5}}))
+  (assert (= 0 (get (.get-ylim axes) 0)))
+  (assert (= (lfor  line (cut axes.lines 2 None)  [(list (.get-ydata line)) (.get-linestyle line)])
+             [[[1.5 1.5] "--"] [[2.5 2.5] "-"]])))
+
+(defn test-a-plane-has-the-shares-of-its-axes-and-a-path-of-positions []
+  (defn group [what]
+    {"what" what  "labels" ["a" "b"]  "shares" [0.7 0.2]  "points" [[0 0] [1 1]]
+     "cosines" [[1 0.5] [0.5 1]]})
+  (setv axes (axes-of {"kind" "embeddings"  "question" "?"
+                       "groups" [(group "tokens") (group "positions")]}))
+  (assert (= (lfor  plane [(get axes 0) (get axes 2)]
+                    [(title-of plane) (.get-xlabel plane) (.get-ylabel plane)
+                     (.get-linestyle (get plane.lines 0))])
+             [["tokens" "70 % of how they differ" "20 %" "None"]
+              ["positions" "70 % of how they differ" "20 %" "-"]]))
+  (assert (= (.get-clim (get (. (get axes 1) images) 0)) #(-1 1))))
+
+(defn test-a-truth-is-true-or-counted [kinds]
+  (for [[i word] [[7 "true"] [8 "counted"]]]
+    (setv axes (get (axes-of (get kinds i)) 0))
+    (assert (= [(title-of axes) (.get-xlabel axes) (.get-ylabel axes)]
+               [f"{word}, %" "comes" "after"]))))
+
+(defn test-the-loss-of-each-position-stands-above-its-floor [kinds]
+  (setv axes (get (axes-of (get kinds 7)) 3))
+  (assert (= (lfor  line axes.lines  [(.get-label line) (list (.get-ydata line))])
+             (lfor  [label key] [["model" "loss"] ["floor" "floor"]]
+                    [label (get kinds 7 "by_position" key)]))))
+
+;;; A drawn machine
+
+(defn state [name often [next [1.0]] [to [0]]]
+  {"context" name  "stationary" often  "next" next  "to" to})
+
+(defn test-of-more-than-fourteen-every-second-stands-further-in []
+  (for [[count inner] [[14 0] [15 7]]]
+    (assert (= inner (len (lfor  [x y] (on-circle count)  :if (< (+ (* x x) (* y y)) 0.9)  x))))))
+
+(defn test-only-what-leads-elsewhere-is-an-arrow [axes]
+  (arrow axes #(0 1) #(0 1) 0.5 "red" 14)
+  (arrow axes #(0 1) #(1 0) 0.5 "red" 14)
+  (assert (= (lfor  patch axes.patches  (. (type patch) __name__)) ["Circle" "FancyArrowPatch"])))
+
+(defn test-what-hardly-comes-has-no-arrow-and-each-token-a-colour [axes]
+  (draw-states axes [(state "a" 1.0 [0.5 0.48 0.02 0.01] [0 0 0 0])] "")
+  (assert (= (lfor  patch axes.patches  (to-hex (.get-edgecolor patch)))
+             (lfor  colour (cut COLOURS 3)  (.lower colour)))))
+
+(defn test-a-state-has-its-share-in-percent [axes]
+  (draw-states axes [(state "a" 0.25) (state "b" 0.75)] "two")
+  (assert (= (lfor  t axes.texts  (.get-text t)) ["a\n25.0 %" "b\n75.0 %"]))
+  (assert (= (.get-title axes) "two")))
+
+(defn test-rare-states-of-many-are-left-out [axes]
+  (draw-states axes [#* (* [(state "a" 0.06)] 16) (state "b" 0.0004)] "many")
+  (assert (= (len axes.texts) 16))
+  (assert (= (.get-title axes) "many; 1 rarer ones left out")))
+
+(defn test-the-most-frequent-states-are-drawn-if-there-are-too-many [axes]
+  (draw-states axes (lfor  i (range 30)  (state f"{i}" (/ (+ i 1) 465))) "many")
+  (assert (= (lfor  t axes.texts  (get (.split (.get-text t)) 0)) (lfor  i (range 6 30)  f"{i}"))))
+
+(defn test-fourteen-contexts-are-drawn-beside-the-merged-states []
+  (setv merged {"contexts" ["a"]  "stationary" 1.0  "next" [1.0]  "to" [0]})
+  (for [[count pictures] [[14 2] [15 1]]]
+    (assert (= pictures (len (axes-of {"kind" "chain"  "question" "?"  "alphabet" ["a"]
+                                       "entropy_rate" 0.5  "merged" [merged]
+                                       "states" (* [(state "a" 0.05)] count)}))))))
+
+;;; What stands where in a terminal
+
+(defn test-words-are-no-wider-than-100-columns []
+  (setv lines (.splitlines (printed {"kind" "next"  "question" (* "why? " 60)  "tokens" ["a"]
+                                     "before" [1.0]  "after" [1.0]  "entropy" 0.0} 150)))
+  (assert (<= 96 (len (get lines 0)) 100)))
+
+(defn test-two-dots-need-room-for-a-letter []
+  (assert (= (lfor  width [1 2 3]  (fit "abcdef" width)) ["a" "ab" "a.."])))
+
+(defn test-shades-mean-what-they-say []
+  (assert (= (legend) "   [ ] 0-5 %   [░] 5-20 %   [▒] 20-40 %   [▓] 40-70 %   [█] 70-100 %"))
+  (assert (= (lfor  level [0.05 0.2 0.4 0.7]  (shade level)) (list "░▒▓█"))))
+
+(defn test-a-mark-at-the-end-is-in-the-bar []
+  (assert (= (bar 1 2 4 2) "██ |")))
+
+(defn test-as-many-stand-side-by-side-as-fit []
+  (assert (= (side-by-side [["ab"] ["cd"]] 7) ["ab   cd" ""]))
+  (assert (= (side-by-side [["ab"] ["cd"]] 6) ["ab" "" "cd" ""])))
+
+(defn test-one-head-alone-has-its-numbers []
+  (setv head {"head" 1  "weights" [[1.0 0.0] [0.25 0.75]]})
+  (for [[heads row] [[[head] "b ▒▒ 25██ 75"] [[head head] "b ▒▒██           b ▒▒██"]]]
+    (assert (in row (shown {"kind" "attention"  "question" "?"  "tokens" ["a" "b"]
+                            "layers" [{"layer" 1  "heads" heads}]})))))
+
+(defn test-what-the-filters-leave-stands-beside-what-the-model-says []
+  (setv lines (shown {"kind" "next"  "question" "?"  "tokens" ["a" "b"]  "before" [0.25 0.75]
+                      "after" [0.0 1.0]  "entropy" 0.5}))
+  (assert (= (get lines 2) "     model  drawn"))
+  (assert (= (cut (get lines 3) 20) "b   75.0 % 100.0 %  "))
+  (assert (= (cut (get lines 4) 20) "a   25.0 %   0.0 %  ")))
+
+(defn test-the-longest-bar-ends-before-the-terminal-does []
+  (for [after [[1.0 0.0] [0.9 0.1]]]
+    (assert (<= 76 (max (map len (shown {"kind" "next"  "question" "?"  "tokens" ["a" "b"]
+                                        "before" [1.0 0.0]  "after" after  "entropy" 0.5})))
+                80))))
+
+(defn test-tokens-beyond-forty-are-counted-together []
+  (setv p (* [0.02] 50))
+  (assert (in "and 10 more, together 20.0 %"
+              (shown {"kind" "next"  "question" "?"  "tokens" (* ["a"] 50)  "before" p  "after" p
+                      "entropy" 0.5}))))
+
+(defn test-runs-are-named-by-their-length []
+  (setv lines (shown (| (positions-of "line" ["1"])
+                        {"rows" 7  "text" "t.txt"  "error" [0.1]
+                         "counting" {"0" 4  "1" 3  "2" 2  "3" 1}})))
+  (assert (in (+ "single tokens 4.0000, pairs 3.0000, triples 2.0000, runs of four 1.0000 nats per "
+                 "token.")
+              (.join " " lines)))
+  (assert (in "The | is the floor." (.join " " lines))))
+
+(defn test-the-floor-of-a-run-is-in-its-bars []
+  (setv lines (shown {"kind" "loss"  "question" "?"  "steps" [0]  "train" [3.0]  "val" [4.0]
+                      "yardsticks" {"floor" 2.0}}))
+  (assert (= (.index (cut (get lines 3) 32 None) "|") 24)))
+
+(defn test-the-later-of-two-in-one-place-gives-way []
+  (assert (= (scatter {"labels" ["ab" "cd" "e"]  "points" [[0 0] [0.2 0] [1 0]]} 8 1)
+             ["|ab  e"])))
+
+(defn test-more-than-twelve-have-a-higher-plane []
+  (for [[count height] [[12 9] [13 18]]]
+    (setv lines (shown {"kind" "embeddings"  "question" "?"
+                        "groups" [{"what" "tokens"  "labels" (* ["a"] count)  "shares" [0.5 0.5]
+                                   "points" (lfor  i (range count)  [i i])
+                                   "cosines" (* [(* [1.0] count)] count)}]}))
+    (assert (= height (len (lfor  line lines  :if (.startswith line "|")  line))))))
+
+(defn test-vectors-beyond-forty-are-counted []
+  (setv lines (shown {"kind" "embeddings"  "question" "?"
+                      "groups" [{"what" "tokens"  "labels" (* ["a"] 43)  "shares" [0.5 0.5]
+                                 "points" (lfor  i (range 43)  [i i])
+                                 "cosines" (* [(* [1.0] 43)] 43)}]}))
+  (assert (in "and 3 more" lines))
+  (assert (in "     a  a +1.00   a +1.00" (.join "" lines)))
+  (assert (not-in "a +1.00   a +1.00   a +1.00" (.join "" lines))))
+
+(defn chain-of [states [alphabet ["a"]]]
+  {"kind" "chain"  "question" "?"  "alphabet" alphabet  "entropy_rate" 0.5  "tolerance" 0.02
+   "states" states  "merged" [{"contexts" ["m"]  "stationary" 1.0  "next" [1.0]  "to" [0]}]})
+
+(defn test-states-beyond-twenty-four-are-counted []
+  (for [[count more] [[24 None] [30 6]]]
+    (setv lines (shown (chain-of (* [(state "s" 0.01)] count))))
+    (assert (= (lfor  line lines  :if (in "less often" line)  line)
+               (if more [f"       and {more} more, which come less often"] [])))))
+
+(defn test-a-long-context-is-cut-to-28-columns []
+  (setv lines (shown (chain-of [(state (* "s" 40) 1.0)])))
+  (assert (in (+ "       " (* "s" 26) "..    100.0  a 100.0") lines)))
+
+(defn test-a-row-of-a-state-is-as-long-as-fits []
+  (setv count 20
+        lines (shown (chain-of [(state "s" 1.0 (* [0.05] count))] (* ["a"] count)))
+        row   (get lines 4))
+  (assert (= (.count row "a 5.0") 8))
+  (assert (<= (len row) 80)))
+
+(defn truth-of [contexts #** more]
+  (| {"kind" "truth"  "against" "chain"  "question" "?"  "chars" ["a" "b"]  "share" 1.0  "kl" 1.1
+      "floor" 0.5  "loss" 1.6  "transitions" {"from" ["a"]  "true" [[1.0]]  "model" [[1.0]]}
+      "contexts" (lfor  c contexts  {"context" c  "weight" 0.1  "kl" 1.0  "true" [0.25 0.75]
+                                     "model" [0.6 0.4]})}
+     more))
+
+(defn test-sixteen-contexts-are-shown []
+  (setv lines (shown (truth-of (* ["xyz"] 20))))
+  (assert (= 16 (len (lfor  line lines  :if (.startswith line "xyz ")  line))))
+  (assert (in "The contexts at which most is lost, 16 of 20." lines)))
+
+(defn test-it-is-said-if-contexts-are-left-out []
+  (assert (in "over the 95.0 % likeliest contexts" (.join " " (shown (truth-of "a" :share 0.95))))))
+
+(defn test-as-many-transitions-as-fit []
+  (setv names (list "abcdefghij")
+        rows  (* [(* [0.1] 10)] 10)
+        lines (matrix-lines {"transitions" {"from" names  "true" rows  "model" rows}} 80 "true"))
+  (assert (= (.split (get lines 1)) (* (cut names 6) 2)))
+  (assert (<= (max (map len lines)) 80)))
+
+(defn test-positions-that-were-not-reached-have-no-row []
+  (setv lines (shown (truth-of "a" :by-position {"positions" ["1" "2"]  "loss" [2.0 None]
+                                                 "floor" [1.0 0.5]}))
+        start (.index lines "position     loss    floor"))
+  (assert (= (cut lines (+ start 1) None)
+             [(+ "       1   2.0000   1.0000  " (* "█" 26) "|" (* "█" 25))])))

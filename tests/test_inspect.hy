@@ -26,6 +26,7 @@
          nanogpt-hy.lab.inside.attention [attention talkers]
          nanogpt-hy.lab.inside.attention :as looking
          nanogpt-hy.lab.inside.baby [baby-gpt]
+         nanogpt-hy.lab.inside.by-hand :as by-hand
          nanogpt-hy.lab.inside.inspect [eventful inspect]
          nanogpt-hy.lab.inside.inspect :as asking
          nanogpt-hy.lab.inside.losses [loss-by-position loss-curve mean-by-position window-losses]
@@ -668,3 +669,58 @@
   (.chdir monkeypatch trained.path.parent)
   (with [_ (refused "keeps no curves")]
     (inspect "loss" :baby True :as-json True)))
+
+(defn test-a-page-says-what-the-model-is [trained tmp-path]
+  (inspect "next" :ckpt trained.path.parent :html (/ tmp-path "p.html"))
+  (assert (in "1 layers, 2 heads, 8 channels, context 16, 3 tokens"
+              (.read-text (/ tmp-path "p.html") :encoding "utf-8"))))
+
+(defn test-by-hand-are-four-tokens-of-the-text [trained monkeypatch]
+  (setv asked [])
+  (monkeypatch.setattr by-hand "attention_by_hand"
+    (fn [trained prompt * layer head console] (.append asked [(len prompt) layer head])))
+  (inspect "attention" :ckpt trained.path.parent :by-hand True :head 2)
+  (assert (= asked [[4 1 2]])))
+
+(defn test-json-needs-to-know-of-what [tmp-path]
+  (with [_ (refused "inspect needs WHAT")]
+    (inspect None :as-json True :html (/ tmp-path "p.html"))))
+
+(defn test-an-empty-prompt-is-no-prompt-left-out [trained]
+  (with [_ (refused "prompt is empty")]
+    (inspect "next" :ckpt trained.path.parent :prompt "")))
+
+(defn test-a-prompt-of-the-text-begins-where-a-line-ends [trained]
+  (assert (.startswith (asking.prompt-of trained None) "\n")))
+
+(defn test-a-text-that-was-asked-for-has-to-be-there [trained]
+  (with [_ (refused "no file")]
+    (inspect "loss" :ckpt trained.path.parent :text "nowhere.txt")))
+
+(defn test-a-baby-is-shown-what-fits-into-its-context [capsys]
+  (inspect "next" :baby True :as-json True)
+  (assert (not (get (json.loads (. (capsys.readouterr) out)) "left_out"))))
+
+(defn test-lines-are-about-as-many-as-windows-asked-for [trained ab]
+  (assert (= 10 (get (loss-by-position trained ab :windows 10) "rows"))))
+
+(defn [(pytest.mark.parametrize #("characters" "positions") [#(40 ["1" "2" "3"])
+                                                             #(20 ["1"])])]
+      test-a-short-text-has-fewer-positions [tmp-path characters positions]
+  (.write-text (/ tmp-path "t.txt") (cut (* "ab\n" 20) characters))
+  (assert (= positions (get (loss-by-position (small "gpt") (str (/ tmp-path "t.txt")))
+                            "positions"))))
+
+(defn test-one-token-cannot-be-judged [tmp-path]
+  (.write-text (/ tmp-path "t.txt") "ab\nab\nab\na")
+  (with [_ (refused "too short: use a longer text")]
+    (loss-by-position (small "gpt") (str (/ tmp-path "t.txt")))))
+
+(defn test-a-model-without-a-context-is-asked-for-8-positions [ab]
+  (assert (= (get (loss-by-position (small "bigram") ab :windows 10) "positions")
+             (list "12345678"))))
+
+(defn test-the-yardsticks-of-a-curve [trained ab]
+  (assert (= (set (get (loss-curve trained.path.parent :text ab :tokenizer trained.tokenizer)
+                       "yardsticks"))
+             #{"guessing" "counting pairs" "floor"})))

@@ -10,7 +10,7 @@
          subjects [all-kinds ODD small]
          nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.inside.outlook [next-characters]
-         nanogpt-hy.lab.pictures.page [numbers-of page-of])
+         nanogpt-hy.lab.pictures.page [number numbers-of page-of picture printable svg-of])
 
 (defn [(pytest.fixture :scope "module")] folder [tmp-path-factory]
   (.mktemp tmp-path-factory "pages"))
@@ -220,4 +220,38 @@
                     "contexts" [{"context" "a"  "weight" 0.5  "kl" 0.1  "true" [0.25 0.75]
                                  "model" [0.6 0.4]}]})
              [{"context" "a"  "how often" 0.5  "KL" 0.1  "true" "b 75.0 %  a 25.0 %"
-               "model" "a 60.0 %  b 40.0 %"}])))
+               "model" "a 60.0 %  b 40.0 %"}]))
+  (assert (= (rows {"kind" "embeddings"  "groups" [{"labels" ["a"]  "points" [[1 2]]}]})
+             [{"token or position" "a"  "across" 1  "up" 2}]))
+  (assert (= (rows {"kind" "chain"  "alphabet" ["a" "b"]
+                    "merged" [{"contexts" ["x" "y"]  "stationary" 0.5  "next" [0.25 0.75]}]})
+             [{"state" "x y"  "how often" 0.5  "next" "b 75.0 %  a 25.0 %"}])))
+
+(defn test-a-table-without-floors-has-the-losses-all-the-same []
+  (setv [_ rows] (numbers-of {"kind" "positions"  "positions" ["1"]  "loss" [1]  "error" [2]
+                              "floor" None}))
+  (assert (= (list rows) [#("1" 1 2 None)])))
+
+(defn test-a-number-has-four-decimals-and-what-there-is-not-no-word []
+  (assert (= (lfor  x [0.5 7 None]  (number x)) ["0.5000" "7" ""])))
+
+(defn test-a-table-has-two-hundred-rows-at-most []
+  (setv steps (list (range 300)))
+  (assert (= 200 (len (get (picture {"kind" "loss"  "question" "?"  "yardsticks" {}  "steps" steps
+                                     "train" steps  "val" steps})
+                           "rows")))))
+
+(defn test-what-a-picture-refers-to-is-in-it [kinds]
+  (setv text  (svg-of (get kinds 6) "truth")
+        names (re.findall r"(?:url\(|href=\")#([^)\"]+)" text))
+  (assert names)
+  (for [name names]
+    (assert (in f" id=\"{name}\"" text))))
+
+(defn test-the-question-stands-above-the-picture-alone []
+  (assert (not-in "hither" (svg-of {"kind" "loss"  "question" "hither?"  "yardsticks" {}
+                                    "steps" [0]  "train" [1]  "val" [2]}
+                                   "loss"))))
+
+(defn test-lines-and-tabs-stay-what-they-are []
+  (assert (= (printable "a\tb\nc\x1b") "a\tb\nc\\x1b")))
