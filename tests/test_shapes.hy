@@ -376,6 +376,11 @@
     (hy.eval '(do (require nanogpt-hy.notation [deflayer])
                   (deflayer Mute [n] [part n] (forward [self x] x))))))
 
+(defn test-a-layer-without-brackets-for-its-parts-is-told []
+  (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Bare: behind its docstring come")]
+    (hy.eval '(do (require nanogpt-hy.notation [deflayer])
+                  (deflayer Bare [n] "(T) -> (T)" (forward [self x] x))))))
+
 (defn test-a-part-without-a-value-is-told []
   (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Half: its part b has no value")]
     (hy.eval '(do (require nanogpt-hy.notation [deflayer])

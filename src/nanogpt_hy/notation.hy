@@ -19,6 +19,9 @@ order they draw their random weights.
   (when (not (isinstance doc hy.models.String))
     (raise (TypeError
       f"deflayer {name} has no docstring: say between its sizes and its parts what it does")))
+  (when (not (isinstance parts hy.models.List))
+    (raise (TypeError
+      f"deflayer {name}: behind its docstring come its parts, [name value …], or [] for none")))
   (when (% (len parts) 2)
     (raise (TypeError f"deflayer {name}: its part {(get parts -1)} has no value")))
   (setv names (cut parts None None 2)
