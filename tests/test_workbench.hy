@@ -61,6 +61,14 @@
                        [(torch.zeros 2 :device "meta") "<tensor [2] float32>"]]]
     (assert (= (readable tensor) text))))
 
+(defn [(pytest.mark.filterwarnings "ignore::UserWarning")] test-tensors-that-say-less []
+  (setv parts [(torch.ones 2) (torch.ones 3)])
+  (assert (= (readable (torch.nested.nested-tensor parts)) "<tensor Tensor>"))
+  (assert (.startswith (readable (torch.nested.nested-tensor parts :layout torch.jagged))
+                       "<tensor [2 "))
+  (assert (= (readable (torch.quantize-per-tensor (torch.ones 3) 0.5 0 torch.qint8))
+             "<tensor [3] qint8 1..1>")))
+
 (defn test-hy-repr-is-as-before-outside-the-repl []
   (setv x (torch.ones 2))
   (with [_ (readable-tensors)]

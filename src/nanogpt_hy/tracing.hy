@@ -119,7 +119,10 @@ like nothing is noted, for there a part may run many times: such a form is one p
 
 (defn is-tensor [value]
   "Whether VALUE has a shape and a dtype: tensors, and arrays."
-  (and (hasattr value "shape") (hasattr value "dtype") (not (isinstance value type))))
+  (try
+    (and (hasattr value "shape") (hasattr value "dtype") (not (isinstance value type)))
+    (except [RuntimeError]     ; a nested tensor has no one shape
+      False)))
 
 (defn in-short [number]
   "number -> text; whole numbers are whole, others have three digits."

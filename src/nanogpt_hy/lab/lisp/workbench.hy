@@ -80,10 +80,12 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
 (defn readable [tensor]
   "tensor -> text: shape, dtype, and range; or its numbers, if they are few."
   (setv row (describe tensor)
-        few (and tensor.shape (<= (.numel tensor) FEW) (is-not (get row "low") None))
+        few (and (get row "shape") (<= (.numel tensor) FEW) (is-not (get row "low") None))
         text (get row "text"))
   (when few
-    (setv text (+ (.removesuffix text (get (.split text) -1)) (numbers-text (.tolist tensor)))))
+    (try
+      (setv text (+ (.removesuffix text (get (.split text) -1)) (numbers-text (.tolist tensor))))
+      (except [RuntimeError])))          ; quantized and nested tensors give no list
   f"<tensor {text}>")
 
 (defn [contextmanager] readable-tensors []
