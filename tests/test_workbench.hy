@@ -29,6 +29,8 @@
    "*1"
    "(/ 1 0)"
    "(show \"Haed\")"
+   "(show seen)"
+   "(show (nn.ReLU))"
    "(show Head.forward :python True)"
    "(if 1)"
    "nothing"
@@ -108,6 +110,8 @@
   (setv [out err] answers)
   (assert (in "ZeroDivisionError: division by zero" err))
   (assert (in "\nthere is no 'Haed' to show; did you mean Head?\n" err))
+  (assert (in "\nseen is no piece of this project, and only such can be shown: " err))
+  (assert (in "\ntorch.nn.modules.activation.ReLU is no piece of this project, " err))
   (assert (in "def forward(self, x):" out))
   (assert (in "NameError: name 'nothing' is not defined" err))
   (assert (in "is not defined\nin Hy the operator comes first: (+ a b)\n" err))

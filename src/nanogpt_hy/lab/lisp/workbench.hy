@@ -8,7 +8,7 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
          traceback
          types [ModuleType]
          hy.repl [REPL]
-         nanogpt-hy.errors [UserError]
+         nanogpt-hy.errors [RequestError UserError]
          nanogpt-hy.lab.lisp.hints [hint-for python-in]
          nanogpt-hy.lab.lisp.showing [show-piece]
          nanogpt-hy.tracing [describe in-short])
@@ -55,11 +55,21 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
   "Print the source of WHAT, a name or the thing itself: (show \"s08\"), (show Head :python True),
   (show attend :macroexpand True). Draw what was found out about a model: (show (machine model))."
   (cond
-    (isinstance what dict)         (draw what)
-    (isinstance what str)          (show-piece what #** options)
-    (isinstance what ModuleType)   (show-piece what.__name__ #** options)
-    (hasattr what "__qualname__")  (show-piece f"{what.__module__}.{what.__qualname__}" #** options)
-    True                           (show (type what) #** options)))
+    (isinstance what dict)            (draw what)
+    (isinstance what str)             (show-piece what #** options)
+    (or (isinstance what ModuleType) (hasattr what "__qualname__"))
+                                      (show-piece (own-name what) #** options)
+    True                              (show (type what) #** options)))
+
+(defn own-name [what]
+  "module, function or class of this project -> the name by which it is found."
+  (setv name (if (isinstance what ModuleType)
+                 what.__name__
+                 f"{what.__module__}.{what.__qualname__}"))
+  (when (!= (get (.partition name ".") 0) "nanogpt_hy")
+    (raise (RequestError (+ f"{(.removeprefix name "__console__.")} is no piece of this project, "
+                            "and only such can be shown: (help ...) says what others are"))))
+  name)
 
 (defn draw [data]
   "Plain data about a model as a picture: inline in a notebook, in characters elsewhere."
