@@ -171,7 +171,8 @@
    "%%hy\n(import nanogpt-hy.lab.lisp.twin [source-of])\n(source-of \"Haed\")"
    "%%hy\n(setv z 1)"
    "%%hy\n; nothing but a comment"
-   "x"])
+   "x"
+   "%%hy\n(import signal)\n(signal.raise-signal signal.SIGINT)"])
 
 (defn [(pytest.fixture :scope "module")] outputs [tmp-path-factory]
   "For each of CELLS: [type text] of everything that it put out."
@@ -191,7 +192,7 @@
   (assert (= (get outputs 1) [["execute_result" "12"]]))
   (assert (= (get outputs 2) [["execute_result" "(6, 5)"]]))
   (assert (= (get outputs 3) [["execute_result" "{'a': 11}"]]))
-  (assert (= (cut outputs 12 None) [[] [] [["execute_result" "5"]]])))
+  (assert (= (cut outputs 12 15) [[] [] [["execute_result" "5"]]])))
 
 (defn test-cells-have-the-macros-and-what-they-define-works-in-python [outputs]
   (assert (= (get outputs 4)
@@ -214,6 +215,14 @@
     (assert (not-in hidden text)))
   (setv [[kind text]] (get outputs 8))
   (assert (in "ZeroDivisionError" text)))
+
+(defn test-an-interrupted-cell-shows-where-it-was-and-no-more [outputs]
+  (setv [[kind text]] (get outputs 15))
+  (assert (= kind "error"))
+  (assert (in "(signal.raise-signal signal.SIGINT)" text))
+  (assert (in "KeyboardInterrupt" text))
+  (for [hidden ["interactiveshell" "compiler.py" "workbench" "run_cell"]]
+    (assert (not-in hidden text))))
 
 (defn test-code-that-cannot-be-read-is-an-error-of-a-few-lines [outputs]
   (for [[i says] [[9 "Premature end of input"] [10 "(if 1)"] [11 "did you mean Head?"]]]

@@ -179,7 +179,7 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
         (get linecache.cache name) #((len source) None (.splitlines source :keepends True) name))
   (try
     (hy.eval (hy.read-many source :filename name) shell.user-ns :module shell.user-module)
-    (except [error Exception]
+    (except [error #(Exception KeyboardInterrupt)]
       (raise (to-show error name) :from None))))
 
 (defn to-show [error name]
