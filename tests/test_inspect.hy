@@ -105,6 +105,12 @@
   (assert (= (set TALKING) (sfor  name STAGES  :if (talkers (get (small name) 0))  name)))
   (with [_ (refused "no attention" "average")] (attention (small "bigram") "ab")))
 
+(defn test-a-layer-that-talks-in-a-way-of-its-own-is-not-said-to-be-silent []
+  (setv [model tokenizer] (small "head")
+        model.body (nn.MultiheadAttention 8 1))
+  (with [_ (refused "no attention that is known here" "the course's Head")]
+    (attention #(model tokenizer) "ab")))
+
 (defn test-the-course-and-the-fast-model-show-the-same []
   (setv [model tokenizer] (small "gpt")
         c (GPTConfig :vocab-size 3 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)

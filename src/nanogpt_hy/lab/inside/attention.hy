@@ -101,8 +101,8 @@ have to be what the layer gave."
         [ids cut-off] (prompt-ids about prompt)
         text (labels about.tokenizer ids))
   (unless groups
-    (raise (RequestError (+ f"{about.name} has no attention, its tokens do not talk: use a stage "
-                            "from average on"))))
+    (raise (RequestError (+ f"{about.name} has no attention that is known here: use a stage from "
+                            "average on, or layers made of the course's Head"))))
   (setv chosen (pick groups layer "layer"))
   (with [seen (noted about.model)]
     (logits-of about [ids]))
