@@ -352,7 +352,10 @@
   (assert (= (blamed (seen q.nothing)) "(seen q.nothing)"))
   (assert (= (blamed (-> q (ncut : (: 2)) (.view 5 5))) "(.view (ncut q : (: 2)) 5 5)"))
   (assert (= (blamed (with [(torch.no-grad)] (seen 1) (* 2 (fail)))) "(fail)"))
-  (assert (= (blamed (raise (ValueError "x"))) "(raise (ValueError \"x\"))")))
+  (assert (= (blamed (raise (ValueError "x"))) "(raise (ValueError \"x\"))"))
+  (with [info (pytest.raises ValueError)]
+    ((fn [] (traced (do (setv y 1) (return (fail y)))))))
+  (assert (= (guilty info.value) "(return (fail y))")))
 
 (defn test-the-traceback-points-at-the-part []
   (try

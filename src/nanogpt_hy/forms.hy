@@ -10,7 +10,8 @@ make of it."
 (setv OPERATORS (.split "+ - * / // % ** @ << >> & | ^ bnot not = != < <= > >= is is-not in not-in
                          get cut"))
 ;; What becomes a statement of Python, and may fail.
-(setv STATEMENTS (.split "with let try match for while raise assert del import defn defclass pys"))
+(setv STATEMENTS (.split "with let try match for while raise return assert del import defn defclass
+                          pys"))
 
 (defn head-name [form]
   "form -> text: the NAME in front of (NAME ...), or nothing."
