@@ -202,6 +202,12 @@ An introduction with a [link](there.md) and **words**.
   (assert (in "Type a number" out))
   (assert (= (.count out "Right.") 2)))
 
+(defn test-after-the-last-try-nothing-is-asked-for [small]
+  (setv out (went small "b" "a half" "one half" "half" "" ""))
+  (assert (= (.count out "Type a number") 2))
+  (assert (in "That was the last try." out))
+  (assert (in "Answer: 0.5. More or less" out)))
+
 (defn test-what-was-right-once-stays-right [small]
   (went small "a" "0.5" "" "")
   (setv record (get (read-progress) "small"))

@@ -141,19 +141,19 @@ was done."
                                    True f"Not so: the answer is {question.answer}. "))))
 
   (defn answer [self question]
-    "What the learner answers; None if they skip it."
+    "What the learner answers; None if they skip it, or type nothing that can be one."
     (setv wanted (if question.choices (.join ", " question.choices) "a number"))
-    (for [_ (range TRIES)]
+    (for [tried (range 1 (+ TRIES 1))]
       (setv typed (.type-in self f"[{wanted}; Enter: skip] > "))
       (unless typed
         (return None))
       (setv answer (understood question typed))
       (unless (is answer None)
         (return answer))
-      (.line self.page (if question.choices
-                           f"Type one of {wanted}."
-                           "Type a number, such as 3, 0.25, 1/4 or ln 3.")))
-    None)
+      (.line self.page (cond
+        (= tried TRIES)  "That was the last try."
+        question.choices f"Type one of {wanted}."
+        True             "Type a number, such as 3, 0.25, 1/4 or ln 3."))))
 
   (defn run [self code]
     "Show the forms of a block and what each gives."
