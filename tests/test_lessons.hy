@@ -344,6 +344,10 @@ exercise is passed by its solution and by nothing that is wrong."
         #("tokens" "(sorted (set text) :reverse true)" "in Hy it is True, as in Python")
         #("heads" "(.transpose (.view x #(B T H D)) 1 2)"
           "in words H is the length of an axis, and no name in the code")
+        #("heads" "(.transpose (.view x B T n-head (/ C n-head)) 1 2)"
+          "a size is a whole number: (// a b) gives one, (/ a b) a float")
+        #("heads" "(torch.stack (.chunk x n-head :dim -1) :dim 1)" "write (import torch) above")
+        #("average" "(F.softmax ones :dim -1)" "write (import torch.nn.functional :as F) above")
         #("heads" "(-> x (.view B T n-head (// C n-head)) (.transpose 1 2))"
           "-> is a macro: write (require hyrule [->]) above")
         #("head" "(/ (@ q (transpose k -2 -1)) (sqrt D))"
@@ -358,6 +362,10 @@ exercise is passed by its solution and by nothing that is wrong."
         #("tuning" "(model.embed model.body)" "(f x) calls f, and a list is [a b]")
         #("ladder" "(+ x (MultiHeadAttention c.n-embd c.n-head))"
           "a layer is made first, and called with x later")
+        #("batches" "(get ids places)"
+          "what it gives is no list of two: the inputs (B T), and their targets (B T)")
+        #("embed" "(+ (self.token ids) (self.position ids))"
+          "an embedding was asked for a row that it does not have")
         #("embed" "(self.token(ids) + self.position(places))"
           "self.token( is Python: in Hy it is (.token self ...)")])]
       test-slips-in-the-hole [name answer words tmp-path]

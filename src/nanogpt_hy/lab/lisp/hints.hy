@@ -4,7 +4,7 @@
          nanogpt-hy.forms [OPERATORS])
 
 (setv PARTS-OF-A-MODEL ["embed" "body" "lm-head"]
-      MODULES ["torch" "nn" "F"]
+      MODULES {"torch" "torch"  "nn" "torch.nn :as nn"  "F" "torch.nn.functional :as F"}
       STATEMENTS {"def"    "(defn f [x] ...)"      "class" "(defclass C [] ...)"
                   "import" "(import torch)"        "from"  "(import torch [nn])"
                   "for"    "(for [x xs] ...)"      "while" "(while a ...)"
@@ -46,6 +46,7 @@
     (= name "->")       "-> is a macro: write (require hyrule [->]) above"
     (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
     (in name ["true" "false" "none"]) f"in Hy it is {(.capitalize name)}, as in Python"
+    (in name MODULES)   f"write (import {(get MODULES name)}) above"
     (not text)          (method-named name)
     (.isupper name)
       (if (re.search (+ r"(?<![\w-])" (re.escape (.lower name)) r"(?![\w-])")
@@ -80,6 +81,10 @@
     (in "forward() missing" words)
       (+ "a layer is called without its x: where a function is wanted that makes layers, write "
          "(fn [] (Block ...))")
+    (in "index out of range in self" words)
+      "an embedding was asked for a row that it does not have"
+    (re.search r"\bints?\b.* got '?float" words)
+      "a size is a whole number: (// a b) gives one, (/ a b) a float"
     (in "XcommaX'" words) "in Hy blanks divide, not commas"
     (in "has no attribute 'shape'" words)
       "a layer was given what is no tensor: (f x) calls f, and a list is [a b]"))

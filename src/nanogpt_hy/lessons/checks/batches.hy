@@ -47,8 +47,11 @@
 
 (defn check-windows [windows * [length 40] [block-size 8] [starts #(0 17 31 17)]]
   "(N) (B) -> (B T) (B T): a window from each start, and the same one token later."
-  (setv ids (torch.arange 7 (+ 7 length))
-        [x y] (windows ids (torch.tensor starts) block-size))
+  (setv ids   (torch.arange 7 (+ 7 length))
+        given (windows ids (torch.tensor starts) block-size))
+  (must (and (isinstance given #(list tuple)) (= (len given) 2))
+        "what it gives is no list of two: the inputs (B T), and their targets (B T)")
+  (setv [x y] given)
   (must-be-shaped x [(len starts) block-size] "x")
   (for [[row start] (zip x starts)]
     (must (torch.equal row (cut ids start (+ start block-size)))
