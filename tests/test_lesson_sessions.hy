@@ -116,6 +116,7 @@ An introduction with a [link](there.md) and **words**.
         #("10.6 million" 10.6) #("10.6m" 10.6) #("million" None) #("4e2" 400) #("ln 1" 0)
         #("ln(1)" 0) #("ln -2" None) #("ln 0.5" (log 0.5))
         #("-1,000" -1000) #("1,000,000" 1,000,000) #("1e999" None) #("" None) #("a" None)
+        #("1/2." 0.5) #("0.25." 0.25) #("25%." 0.25) #("10.6 million." 10.6) #("." None)
         #("1/0" None) #("ln a" None)
         #("ln 0" None)])]
       test-numbers-as-people-type-them [typed number]

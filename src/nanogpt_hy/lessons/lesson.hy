@@ -193,7 +193,7 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   ; (as-number \"1/4\") => 0.25"
   (when (> (len text) LONGEST)
     (return None))
-  (setv text (re.sub "(?<=[0-9])(million|m)$" "" (.replace (.strip text) " " "")))
+  (setv text (re.sub "(?<=[0-9])(million|m)$" "" (.rstrip (.replace (.strip text) " " "") ".")))
   (when (re.fullmatch r"-?\d{1,3}(,\d{3})+" text)
     (setv text (.replace text "," "")))
   (when (.startswith text "ln")
