@@ -177,6 +177,7 @@ exercise is passed by its solution and by nothing that is wrong."
   ["batches" "[(get ids places) (get ids (+ places 2))]" "IndexError|right after"]
   ["batches" "[(get ids places) (get ids (% (+ places 1) 39))]" "right after"]
   ["batches" "[(get ids places) (ncut (get ids places) : 1:)]" "every place has a target"]
+  ["batches" "(get ids places)" "no list of two"]
   ["bigram" "(- (.sum given))" "should lose ln 65"]
   ["bigram" "(.mean given)" "should lose ln 65"]
   ["bigram" "(- (.mean (.exp given)))" "should lose"]
@@ -199,6 +200,9 @@ exercise is passed by its solution and by nothing that is wrong."
   ["embed" "(* (self.token ids) (self.position places))" "depends on the row or the token"]
   ["embed" "(+ (self.token ids) (.unsqueeze (self.position (torch.arange (get ids.shape 0))) 1))"
            "along the batch"]
+  ["embed" "(+ (self.token ids) (self.position (.flip places 0)))" "in a shorter text"]
+  ["embed" "(- (self.token ids) (self.position places))" "those two and nothing else"]
+  ["embed" "(+ (self.token ids) (.unsqueeze places 1))" "those two and nothing else"]
   ["head" "(@ q (.transpose k -2 -1))" "should be 1: divide"]
   ["head" "(/ (@ q (.transpose k -2 -1)) D)" "should be 1: divide"]
   ["head" "(/ (@ q (.transpose k -2 -1)) 8)" "should be 1: divide"]
@@ -362,8 +366,6 @@ exercise is passed by its solution and by nothing that is wrong."
         #("tuning" "(model.embed model.body)" "(f x) calls f, and a list is [a b]")
         #("ladder" "(+ x (MultiHeadAttention c.n-embd c.n-head))"
           "a layer is made first, and called with x later")
-        #("batches" "(get ids places)"
-          "what it gives is no list of two: the inputs (B T), and their targets (B T)")
         #("embed" "(+ (self.token ids) (self.position ids))"
           "an embedding was asked for a row that it does not have")
         #("embed" "(self.token(ids) + self.position(places))"

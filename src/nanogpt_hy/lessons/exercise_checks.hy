@@ -9,10 +9,25 @@
          nanogpt-hy.course [FeedForward MultiHeadAttention]
          nanogpt-hy.ladder [parameters-count]
          nanogpt-hy.lessons.checks [CHECKS]
-         nanogpt-hy.lessons.checks.attention [check-attention-weights check-many-heads]
+         nanogpt-hy.lessons.checks.attention [check-attention-weights check-embed
+                                                check-many-heads]
          nanogpt-hy.lessons.checks.basics [must must-be-shaped repeatable same]
          nanogpt-hy.lessons.checks.causality [check-causal check-position-wise sees-its-past]
          nanogpt-hy.lessons.checks.transformer [check-block check-feed-forward])
+
+
+;;; Lesson 7
+
+(defn [repeatable] check-two-added [make]
+  "Embed: as in the course, and it adds up rows of token and of position, and nothing else."
+  (check-embed make)
+  (setv embed (make 7 6 4)
+        ids   (torch.randint 7 #(2 5))
+        y     (embed ids))
+  (must (same (embed (get ids #((slice None) (slice None 3)))) (get y #((slice None) (slice None 3))))
+        "in a shorter text the same place has another vector: places are 0, 1, 2, whatever follows")
+  (must (same y (+ (embed.token ids) (embed.position (torch.arange 5))))
+        "the output is not token(ids) + position(places), those two and nothing else"))
 
 
 ;;; Lesson 8
@@ -210,6 +225,7 @@
 
 (setv EXERCISE-CHECKS
   {#** CHECKS
+   "Embed"             check-two-added
    "attention-weights" check-all-sizes
    "many-heads"        check-heads-at-once
    "FeedForward"       check-thought
