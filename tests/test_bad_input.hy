@@ -136,6 +136,7 @@
               #(["train" "ab.txt" "--bias" "maybe"]    ["--bias takes no value" "leave maybe"])
               #(["train" "ab.txt" "--seed"]            ["--seed needs a value" "--help"])
               #(["sample" "--prompt" "-x"]             ["--prompt needs a value" "--prompt=-x"])
+              #(["ladder" "--diff" "residual"]         ["--diff needs 2 values" "--help"])
               #(["train" "ab.txt" "--seed" 1 "--seed" 2] ["--seed is given twice" "once"])
               #(["train" "ab.txt" "--out" ""]          ["--out is empty" "the name of a file"])
               #(["train" ""]                           ["TEXT is empty" "the name of a file"])

@@ -34,7 +34,8 @@ def without_value(error):
         value = following[following.index(name) + 1]
         if value.startswith("-"):
             return f"{name} needs a value: if it is to be {value}, write {name}={value}"
-        return f"{name} needs a value: see nanogpt-hy {command} --help"
+        wanted, _ = error.argument.token_count()
+        return f"{name} needs {f'{wanted} values' if wanted > 1 else 'a value'}: see nanogpt-hy {command} --help"
     if name.startswith("--") and misspelt:
         return f"there is no option {misspelt[0]}: did you mean {name}?"
     return f"{command} needs {name}: see nanogpt-hy {command} --help"

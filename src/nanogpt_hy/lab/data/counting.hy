@@ -22,7 +22,7 @@
         times (+ (counts known asked) smoothing)
         total (+ (counts (// known vocab-size) (// asked vocab-size)) (* smoothing vocab-size)))
   (with [(np.errstate :divide "ignore")]
-    (float (- (np.mean (np.log (/ times (np.where (> total 0) total 1))))))))
+    (float (np.mean (np.log (/ (np.where (> total 0) total 1) times))))))
 
 (defn counting-loss [corpus order]
   "Corpus, int -> nats per token: the loss on its validation part of counting in its training part,
