@@ -126,3 +126,16 @@ def cli(tmp_path):
                               cwd=tmp_path, env={**os.environ, **(env or {})}, input=input or "",
                               capture_output=True, text=True, encoding="utf-8", timeout=timeout)
     return run
+
+
+@pytest.fixture
+def can_compile():
+    """`(can-compile "cpu")` skips a test where torch.compile lacks a compiler for that device, or Python's headers."""
+    import torch
+    from nanogpt_hy.lab.training.compiling import lacking
+
+    def check(device):
+        lack = lacking(torch.device(device))
+        if lack:
+            pytest.skip(f"compiles: {lack}")
+    return check

@@ -1,12 +1,13 @@
 "compiling.hy: when torch.compile is worth it, and that a run goes on where it cannot be done."
 
 (import  shutil
+         sysconfig
          pytest
          torch
          nanogpt-hy.config [configs preset]
          nanogpt-hy.lab.training :as training
          nanogpt-hy.lab.training.compiling [A-LAYER choose-compile compile-lazily Compiled
-                                            do-without has-compiler seconds]
+                                            do-without has-headers lacking seconds]
          nanogpt-hy.lab.training.device [with-threads]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps])
@@ -17,12 +18,16 @@
 (defn sizes [#** options]
   (configs 65 (preset "shakespeare-cpu") options))
 
+(defn made [folder]
+  (.mkdir folder :parents True)
+  folder)
+
 (defn test-the-published-recipe-takes-about-a-minute []
   (assert (< 50 (seconds CPU #* (sizes)) 120)))
 
 (defn [(pytest.mark.parametrize #("name" "expected") [#("ab" False) #("shakespeare-gpu" True)])]
       test-on-a-gpu-a-long-run-is-compiled [name expected monkeypatch]
-  (monkeypatch.setattr training.compiling "has_compiler" (fn [device] True))
+  (monkeypatch.setattr training.compiling "lacking" (fn [device] None))
   (assert (= expected (get (choose-compile GPU #* (configs 65 (preset name))) 0))))
 
 (defn [(pytest.mark.parametrize #("options" "expected")
@@ -34,11 +39,11 @@
           #({"max_iters" 100,000  "compile" "off"} False)
           #({"max_iters" 1  "compile" "on"} True)])]
     test-compiling-is-weighed-against-the-run [options expected monkeypatch]
-  (monkeypatch.setattr shutil "which" (fn [name] "/bin/cc"))
+  (monkeypatch.setattr training.compiling "lacking" (fn [device] None))
   (assert (= expected (get (choose-compile CPU #* (sizes #** options)) 0))))
 
 (defn test-a-recorded-step-is-compiled-only-if-it-is-very-narrow [monkeypatch]
-  (monkeypatch.setattr shutil "which" (fn [name] "/bin/cc"))
+  (monkeypatch.setattr training.compiling "lacking" (fn [device] None))
   (for [[channels threads expected] [[32 1 True] [32 2 True] [36 1 True] [36 2 False]]]
     (setv narrow (sizes :max-iters 100,000 :n-embd channels))
     (with [_ (with-threads threads)]
@@ -55,8 +60,24 @@
 (defn [(pytest.mark.parametrize "name" ["c++" "g++" "clang++"])]
     test-any-of-the-usual-compilers-will-do [name monkeypatch]
   (monkeypatch.setattr shutil "which" (fn [wanted] (when (= wanted name) f"/bin/{name}")))
-  (assert (has-compiler CPU))
-  (assert (not (has-compiler GPU))))               ; which needs one for C
+  (monkeypatch.setattr training.compiling "has_headers" (fn [] True))
+  (assert (is None (lacking CPU)))
+  (assert (in "no compiler" (lacking GPU))))       ; which needs one for C
+
+(defn test-without-pythons-headers-nothing-is-compiled [monkeypatch tmp-path]
+  (monkeypatch.setattr shutil "which" (fn [name] "/bin/cc"))
+  (monkeypatch.setattr sysconfig "get_path" (fn [name] (str (/ tmp-path name))))
+  (assert (in "Python.h was not found" (lacking CPU)))
+  (.touch (/ (made (/ tmp-path "include")) "Python.h"))
+  (assert (is None (lacking CPU)))
+  (monkeypatch.setattr torch.utils._triton "has_triton" (fn [] False))
+  (assert (in "no triton" (lacking GPU))))
+
+(defn test-headers-may-lie-where-macos-puts-them [monkeypatch tmp-path]
+  (monkeypatch.setattr sysconfig "get_path" (fn [name] (str (/ tmp-path name "lib" "python3"))))
+  (assert (not (has-headers)))
+  (.touch (/ (made (/ tmp-path "stdlib" "Headers")) "Python.h"))
+  (assert (has-headers)))
 
 (defn test-where-compiling-fails-it-goes-on [monkeypatch capsys]
   (defn failing [#* arguments #** options]
@@ -110,8 +131,9 @@
     ((compile-lazily (fn [x] (/ x 0))) 1)))
 
 (defn [pytest.mark.slow (pytest.mark.parametrize #("channels" "graphs") [#(8 0) #(72 1)])]
-    test-compiled-training-is-the-same-training [channels graphs root capsys]
+    test-compiled-training-is-the-same-training [channels graphs root capsys can-compile]
   "Losses to rounding. What is wide is one region for torch.compile: a graph without a break."
+  (can-compile "cpu")
   (defn trained [compile]
     (setv run (new-run (str (/ root "data" "ab.txt")) :compile compile :device "cpu" :n-layer 1
                        :n-embd channels :n-head 2))
@@ -136,7 +158,7 @@
   (assert (< (seconds CPU #* small) (* 3 1000 A-LAYER))))
 
 (defn test-64-channels-are-narrow [monkeypatch]
-  (monkeypatch.setattr "shutil.which" (fn [name] "/bin/cc"))
+  (monkeypatch.setattr training.compiling "lacking" (fn [device] None))
   (for [[channels expected] [[64 True] [68 False]]]
     (assert (= expected (get (choose-compile CPU #* (sizes :max-iters 1,000,000 :n-embd channels))
                              0)))))

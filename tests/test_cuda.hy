@@ -239,7 +239,8 @@
 
 ;;; Compiled
 
-(defn [everywhere  pytest.mark.slow] test-compiled-is-the-same-to-rounding [ab device]
+(defn [everywhere  pytest.mark.slow] test-compiled-is-the-same-to-rounding [ab device can-compile]
+  (can-compile device)
   (setv plain (small ab device)  compiled (small ab device :compile "on"))
   (assert compiled.compiled compiled.compile-reason)
   (for [_ (range 5)]

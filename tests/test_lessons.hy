@@ -345,7 +345,7 @@ exercise is passed by its solution and by nothing that is wrong."
         #("batches" "[(get ids places), (get ids places)]" "in Hy blanks divide, not commas")
         #("tokens" "((sorted (set text)))" "there may be a parenthesis too many")
         #("tokens" "(sorted (set TEXT))" "in words TEXT stands for the parameter text")
-        #("tokens" "(sorted (set text) :reverse true)" "in Hy it is True, as in Python")
+        #("tokens" "(sorted (set text) :reverse true)" "in Hy it is True")
         #("heads" "(.transpose (.view x #(B T H D)) 1 2)"
           "in words H is the length of an axis, and no name in the code")
         #("heads" "(.transpose (.view x B T n-head (/ C n-head)) 1 2)"
@@ -381,7 +381,10 @@ exercise is passed by its solution and by nothing that is wrong."
     (assert (is None (hint-for (NameError "" :name name) ""))))
   (assert (is None (hint-for (NameError "said by hand") "")))
   (assert (in "x.shape" (hint-for (NameError "" :name "shape") "(get shape 1)")))
-  (assert (is None (python-in "(setv f (fn[x] (+ x 1))) (defn g[x] x)")))
+  (assert (is None (python-in "(setv f (fn[x] (+ x 1))) (defn g[x] (cond(> x 1) x))")))
+  (for [[name words] [["nil" "None"] ["lambda" "(fn [x] ...)"]
+                      ["and" "(and a b)"] ["+=" "(+= a b)"]]]
+    (assert (.endswith (hint-for (NameError "" :name (hy.mangle name)) "") words)))
   (assert (in "f( is Python" (python-in "(setv y f(x))")))
   (for [[text words] [["def f(x): return x" "(defn f [x] ...)"] ["x = 3" "(setv x ...)"]
                       ["torch.zeros(3)" "(torch.zeros ...)"] ["t.sum(0)" "(.sum t ...)"]]]

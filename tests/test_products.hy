@@ -18,7 +18,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
          nanogpt-hy.fast [FastGPT]
          nanogpt-hy.inference :as inference
          nanogpt-hy.kv-cache [KVCache]
-         nanogpt-hy.lab.training.compiling [Compiled has-compiler]
+         nanogpt-hy.lab.training.compiling [Compiled lacking]
          nanogpt-hy.lab.training.evaluation [mean-loss]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.lab.training.trainer [steps]
@@ -156,7 +156,7 @@ Here oneDNN computes every product, however small, whatever processor this is."
   (assert (= expected [(mkl-is-narrow) (multiplies-bfloat16)])))
 
 (defn test-compiled-it-is-the-same []
-  (setv backend  (if (has-compiler (torch.device "cpu")) "inductor" "aot_eager")
+  (setv backend  (if (lacking (torch.device "cpu")) "aot_eager" "inductor")
         compiled (torch.compile product :fullgraph True :backend backend)
         x (torch.randn 3 5 8)  w (torch.randn 8 4)  b (torch.randn 4))
   (with [_ (torch.no-grad)]

@@ -374,17 +374,13 @@
         out (subprocess.run [sys.executable "-c" code] :capture-output True :text True :check True))
   (assert (= (.strip out.stdout) "[]")))
 
-(defn test-a-layer-without-a-docstring-is-told []
-  (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Mute has no docstring: say")]
-    (hy.eval '(do (require nanogpt-hy.notation [deflayer])
-                  (deflayer Mute [n] [part n] (forward [self x] x))))))
-
-(defn test-a-layer-without-brackets-for-its-parts-is-told []
-  (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Bare: behind its docstring come")]
-    (hy.eval '(do (require nanogpt-hy.notation [deflayer])
-                  (deflayer Bare [n] "(T) -> (T)" (forward [self x] x))))))
-
-(defn test-a-part-without-a-value-is-told []
-  (with [_ (pytest.raises HyMacroExpansionError :match "deflayer Half: its part b has no value")]
-    (hy.eval '(do (require nanogpt-hy.notation [deflayer])
-                  (deflayer Half [n] "(T) -> (T)" [a n b] (forward [self x] x))))))
+(defn [(pytest.mark.parametrize #("layer" "words")
+         [#('(Mute [n] [part n] (forward [self x] x))       "Mute has no docstring: say")
+          #('(Bare [n] "(T) -> (T)" (forward [self x] x))   "Bare: behind its docstring come")
+          #('(Half [n] "(T) -> (T)" [a n b])                "Half: its part b has no value")
+          #('(Long [n] "(T) -> (T)" [a n] (defn forward [self x] x))
+            r"Long: its methods are written without defn, as \(forward")])]
+    test-what-is-wrong-with-a-layer-is-told [layer words]
+  (with [_ (pytest.raises HyMacroExpansionError :match f"deflayer {words}")]
+    (hy.eval `(do (require nanogpt-hy.notation [deflayer])
+                  (deflayer ~@layer)))))

@@ -356,7 +356,8 @@ plain forms give."
                [True (len both.models) both.threads-each]))
     (assert (= [1 2] [(len both.models) both.threads-each]))))
 
-(defn [pytest.mark.slow] test-two-threads-run-what-is-compiled []
+(defn [pytest.mark.slow] test-two-threads-run-what-is-compiled [can-compile]
+  (can-compile "cpu")
   (setv [model adamw both] (workers-of NARROW-ONE :compiled True)
         other (ready (gpt NARROW-ONE)))
   (for [B [3 3 2]]                                 ; two rows and one, again, and one each

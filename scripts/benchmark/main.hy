@@ -17,7 +17,7 @@
          nanogpt-hy.config [nearest]
          nanogpt-hy.errors [RequestError UserError]
          nanogpt-hy.lab.files [check-new write-atomic]
-         nanogpt-hy.lab.training.compiling [has-compiler])
+         nanogpt-hy.lab.training.compiling [lacking])
 
 (setv ABOUT #[[
 Times nanogpt-hy beside others, in turn and on this machine, and prints ratios: how many times as
@@ -83,10 +83,9 @@ The table goes to stdout, progress to stderr. Leave the machine alone meanwhile.
   "RequestError for what would come to light only after minutes."
   (when asked.json
     (check-new (Path asked.json) :overwrite True))
-  (when asked.compile
-    (when (not (has-compiler (torch.device "cpu")))
-      (raise (RequestError
-        "--compile: no C++ compiler was found; install one, or leave that out")))))
+  (setv lack (when asked.compile (lacking (torch.device "cpu"))))
+  (when lack
+    (raise (RequestError f"--compile: {lack}; install it, or leave that out"))))
 
 (defn say [text]
   (print text :file sys.stderr :flush True))

@@ -4,7 +4,7 @@ make of it."
 (import  builtins
          re
          hy.macros [macroexpand]
-         hy.models [Dict Expression List Set Symbol Tuple])
+         hy.models [Dict Expression List Set String Symbol Tuple])
 
 ;; Hy's own forms that evaluate everything in them.
 (setv OPERATORS (.split "+ - * / // % ** @ << >> & | ^ bnot not = != < <= > >= is is-not in not-in
@@ -53,3 +53,17 @@ make of it."
   "form -> its text in one line. Names made up by macros lose what made them unique."
   (setv text (.join " " (.split (.removeprefix (hy.repr form) "'"))))
   (re.sub r"_hy_gensym_(\w+?)_\d+" r"\1" text))
+
+(defn check-layer [name doc parts methods]
+  "TypeError that says what is wrong with what stands in (deflayer NAME ...), if anything is."
+  (setv wrong (cond
+    (not (isinstance doc String))
+      " has no docstring: say between its sizes and its parts what it does"
+    (not (isinstance parts List))
+      ": behind its docstring come its parts, [name value …], or [] for none"
+    (% (len parts) 2)
+      f": its part {(get parts -1)} has no value"
+    (any (gfor  method methods  (= (head-name method) "defn")))
+      ": its methods are written without defn, as (forward [self x] …)"))
+  (when wrong
+    (raise (TypeError f"deflayer {name}{wrong}"))))

@@ -16,14 +16,7 @@ order they draw their random weights.
 (defmacro deflayer [name sizes doc parts #* methods]
   "Define the nn.Module NAME: made from SIZES, holding PARTS (name and value in pairs), with
   METHODS."
-  (when (not (isinstance doc hy.models.String))
-    (raise (TypeError
-      f"deflayer {name} has no docstring: say between its sizes and its parts what it does")))
-  (when (not (isinstance parts hy.models.List))
-    (raise (TypeError
-      f"deflayer {name}: behind its docstring come its parts, [name value …], or [] for none")))
-  (when (% (len parts) 2)
-    (raise (TypeError f"deflayer {name}: its part {(get parts -1)} has no value")))
+  (hy.I.nanogpt-hy/forms.check-layer name doc parts methods)
   (setv names (cut parts None None 2)
         values (cut parts 1 None 2))
   `(defclass ~name [nn.Module]

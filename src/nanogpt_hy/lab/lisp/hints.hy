@@ -5,6 +5,9 @@
 
 (setv PARTS-OF-A-MODEL ["embed" "body" "lm-head"]
       MODULES {"torch" "torch"  "nn" "torch.nn :as nn"  "F" "torch.nn.functional :as F"}
+      PREFIXED [#* OPERATORS "and" "or" "==" "+=" "-=" "*=" "/="]
+      IN-HY {"true" "True"  "false" "False"  "none" "None"  "nil" "None"  "null" "None"
+             "lambda" "(fn [x] ...)"  "else" "(if a b c)"  "elif" "(cond a b  c d)"}
       STATEMENTS {"def"    "(defn f [x] ...)"      "class" "(defclass C [] ...)"
                   "import" "(import torch)"        "from"  "(import torch [nn])"
                   "for"    "(for [x xs] ...)"      "while" "(while a ...)"
@@ -24,7 +27,7 @@
     (in word STATEMENTS) (return f"{word} is Python's: in Hy it is {(get STATEMENTS word)}")
     variable (return f"{variable} = is Python: in Hy it is (setv {variable} ...)"))
   (setv found (re.search (+ r"(?:([\w\]).]+)\.)?"
-                            r"(?<!\w)(?<!\(defn )(?!fn\[)"           ; Hy too needs no blank there
+                            r"(?<![\w(])(?<!\(defn )"           ; Hy too needs no blank there
                             r"([A-Za-z_]\w*)([(\[])")
                          code))
   (when found
@@ -41,11 +44,11 @@
   "What to say of a NAME in TEXT that nothing has; None if there is nothing to say. In the REPL,
   where TEXT is empty, nothing is known of layers and parameters."
   (cond
-    (in name [#* OPERATORS "=="])
+    (in name PREFIXED)
       (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
     (= name "->")       "-> is a macro: write (require hyrule [->]) above"
     (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
-    (in name ["true" "false" "none"]) f"in Hy it is {(.capitalize name)}, as in Python"
+    (in name IN-HY)     f"in Hy it is {(get IN-HY name)}"
     (in name MODULES)   f"write (import {(get MODULES name)}) above"
     (not text)          (method-named name)
     (.isupper name)

@@ -61,8 +61,8 @@ Each function takes the plain data of one kind and a rich Console, whose width i
   "The question that the picture answers."
   (say-wrapped console (get data "question") "bold")
   (when (.get data "left_out")
-    (say-wrapped console (+ f"(The first {(get data "left_out")} tokens of the prompt lie outside "
-                            "of the context and are left out.)")))
+    (say-wrapped console (+ "(Left out, being outside of the context: tokens at the prompt's "
+                            f"beginning, {(get data "left_out")} in all.)")))
   (say console))
 
 ;;; Attention

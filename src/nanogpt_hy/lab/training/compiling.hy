@@ -3,8 +3,10 @@
 (eval-when-compile
   (require hyrule [unless]
            nanogpt-hy.notation [deflayer]))
-(import  shutil
+(import  pathlib [Path]
+         shutil
          sys
+         sysconfig
          torch
          torch.nn :as nn
          nanogpt-hy.lab.files [short]
@@ -32,37 +34,49 @@
     (max work (* A-LAYER config.n-layer batches))
     work))
 
-(defn has-compiler [device]
-  "Whether torch can compile for DEVICE: for a GPU by triton, which needs a C compiler itself."
-  (setv wanted (if (= device.type "cuda") ["cc" "gcc" "clang"] ["c++" "g++" "clang++"]))
-  (unless (any (map shutil.which wanted))
-    (return False))
-  (when (!= device.type "cuda")
-    (return True))
+(defn has-headers []
+  "Whether Python.h is where torch looks for it; a framework of macOS has it in a place of its own."
+  (setv [include library] (map (fn [name] (Path (sysconfig.get-path name))) ["include" "stdlib"]))
+  (any (gfor  place [include (/ library.parent.parent "Headers")]  (.exists (/ place "Python.h")))))
+
+(defn lacking [device]
+  "What torch would need to compile for DEVICE and is not here, in words; None if nothing is. For a
+  GPU triton does it, which needs C and Python's headers itself."
   (import torch.utils._triton [has-triton])
-  (has-triton))
+  (setv on-gpu    (= device.type "cuda")
+        compilers (if on-gpu ["cc" "gcc" "clang"] ["c++" "g++" "clang++"]))
+  (cond
+    (not (any (map shutil.which compilers))) "no compiler was found"
+    (not (has-headers))                      "Python.h was not found: python3-dev has it"
+    (and on-gpu (not (has-triton)))          "no triton was found"))
 
 (defn choose-compile [device config train * [recorded False]]
   "-> whether to compile, and the reason in words. RECORDED: that is how steps are done otherwise."
+  (setv asked (= train.compile "on")
+        against (cond
+          (= train.compile "off")
+            "asked for"
+          asked
+            None
+          (not-in device.type SPEEDS)
+            "only for CPUs and CUDA GPUs"
+          (< (seconds device config train) LONG)
+            "takes longer than it saves in a run as short as this"
+          (= device.type "cuda")
+            None
+          (> config.n-embd NARROW)
+            "saves nothing of wide layers on a CPU"
+          config.dropout
+            "does not pay with dropout on a CPU"
+          (and recorded (> config.n-embd FEW) (> (torch.get-num-threads) 1))
+            "no faster than two threads and a recorded step")
+        lack (unless against (lacking device)))
   (cond
-    (= train.compile "off") [False "asked for"]
-    (= train.compile "on")  (if (has-compiler device)
-                              [True "asked for"]
-                              [False "asked for, but no compiler was found"])
-    (not-in device.type SPEEDS)
-                            [False "only for CPUs and CUDA GPUs"]
-    (< (seconds device config train) LONG)
-                            [False "takes longer than it saves in a run as short as this"]
-    (= device.type "cuda")  (if (has-compiler device)
-                              [True "a long run on a GPU"]
-                              [False "no compiler was found"])
-    (> config.n-embd NARROW)
-                            [False "saves nothing of wide layers on a CPU"]
-    config.dropout          [False "does not pay with dropout on a CPU"]
-    (and recorded (> config.n-embd FEW) (> (torch.get-num-threads) 1))
-                            [False "no faster than two threads and a recorded step"]
-    (has-compiler device)   [True "a long run of narrow layers"]
-    True                    [False "no compiler was found"]))
+    against                [False against]
+    lack                   [False (if asked f"asked for, but {lack}" lack)]
+    asked                  [True "asked for"]
+    (= device.type "cuda") [True "a long run on a GPU"]
+    True                   [True "a long run of narrow layers"]))
 
 (defn do-without [e]
   "Say on stderr that compiling failed with E; raise E again if it is not the compiler's."
