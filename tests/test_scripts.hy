@@ -121,6 +121,29 @@ esac]])
   (assert (one-line done.stderr))
   (assert (in "delete that folder" done.stderr)))
 
+(setv PYTHONS ["python" "python3" "python3.11" "python3.12" "python3.13" "python3.14"])
+
+(defn stubs [folder code names]
+  "Programs of these NAMES in FOLDER, which are nothing but CODE for a shell."
+  (.mkdir folder :exist-ok True)
+  (for [name names]
+    (.write-text (/ folder name) f"#!/bin/sh\n{code}\n")
+    (.chmod (/ folder name) 0o755)))
+
+(defn calls-itself [major minor]
+  "Code for a shell: this Python, which takes itself for another one."
+  f"exec {sys.executable} -c \"import sys; sys.version_info = ({major}, {minor}); $2\"")
+
+(defn [(pytest.mark.parametrize #("second" "chosen") [#(13 "python3.13") #(10 "python3")])]
+      test-environment-takes-a-tested-python-first [project second chosen]
+  (setv folder (/ project "bin"))
+  (stubs folder "exit 1" PYTHONS)
+  (stubs folder (calls-itself 3 15) ["python3"])
+  (stubs folder (calls-itself 3 second) ["python3.13"])
+  (setv done (run ["bash" "-c" ". \"$1/scripts/environment\"; pick_python" "bash" project]
+                  :PATH f"{folder}:{(get os.environ "PATH")}" :NANOGPT-HY-PYTHON ""))
+  (assert (= done.stdout f"{chosen}\n")))
+
 (defn test-environment-without-a-new-enough-python [project]
   (shutil.rmtree (/ project ".venv"))
   (setv named (environment project :NANOGPT-HY-PYTHON "/bin/false")
@@ -130,10 +153,7 @@ esac]])
   (assert (in "/bin/false is not a Python 3.11 or newer" named.stderr))
 
   ;; nothing named, and every Python on the path is too old
-  (.mkdir stub)
-  (for [name ["python" "python3" "python3.11" "python3.12" "python3.13" "python3.14"]]
-    (.write-text (/ stub name) "#!/bin/sh\n[ \"$1\" = --version ] && echo Python 3.8.1")
-    (.chmod (/ stub name) 0o755))
+  (stubs stub "[ \"$1\" = --version ] && echo Python 3.8.1" PYTHONS)
   (setv found (environment project :PATH f"{stub}:{(get os.environ "PATH")}" :NANOGPT-HY-PYTHON ""))
   (assert (= found.returncode 1))
   (assert (one-line found.stderr))
