@@ -29,7 +29,7 @@ plain forms give."
          nanogpt-hy.lab.training.trainer [steps]
          nanogpt-hy.lab.training.workers :as workers
          nanogpt-hy.lab.training.workers [in-turn Workers]
-         nanogpt-hy.recording [can-record Recorded])
+         nanogpt-hy.recording [can-record Recorded records-rightly])
 
 (setv WIDE (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 72))
 
@@ -221,8 +221,18 @@ plain forms give."
   (with [here (.context monkeypatch)]
     (.delattr here torch.jit "trace")
     (assert (not (can-record))))
-  (.setattr monkeypatch sys "version_info" #(3 14 0))
-  (assert (not (can-record))))
+  (setv torchs-own torch.jit.trace)
+  (.setattr monkeypatch sys "version_info" #(3 14 0))            ; from here on it has to be shown
+  (defn failing [#* _ #** options]
+    (raise (RuntimeError "broken")))
+  (defn forgetful [act inputs #** options]
+    (setv value (act #* inputs))
+    (fn [#* inputs] value))
+  (for [[trace expected] [[torchs-own True] [failing False] [forgetful False]]]
+    (records-rightly.cache-clear)
+    (.setattr monkeypatch torch.jit "trace" trace)
+    (assert (is (can-record) expected)))
+  (records-rightly.cache-clear))
 
 (defn [recordable] test-recording-warns-of-nothing []
   "torch warns that trace is to go, and of each size that Python sees."

@@ -9,7 +9,8 @@ second. Where a later torch no longer has it, Python asks each time.)"
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  sys
+(import  functools [cache]
+         sys
          threading [Lock]
          warnings
          torch)
@@ -17,11 +18,25 @@ second. Where a later torch no longer has it, Python asks each time.)"
 (setv RECORDING (Lock))                ; one at a time: whoever records silences warnings
 
 (defn can-record []
-  "Whether this torch records: it says that it no longer does so from Python 3.14 on, nor where
-  PYTORCH_JIT=0 turns it off."
-  (and (< sys.version-info #(3 14))
-       (hasattr torch.jit "trace")
-       (bool torch.jit._state._enabled)))
+  "Whether this torch records: not where PYTORCH_JIT=0 turns it off. From Python 3.14 on it warns
+  that it may break, so there it has to show that it does not."
+  (and (hasattr torch.jit "trace")
+       (bool torch.jit._state._enabled)
+       (or (< sys.version-info #(3 14)) (records-rightly))))
+
+(defn [cache] records-rightly []
+  "Whether something recorded does with other numbers what it would have done without: a trial."
+  (defn act [held x]
+    (.add- (get held 0) (* 2 x))
+    (.sum (get held 0)))
+  (setv [one other] [(torch.zeros 3) (torch.zeros 3)]
+        x           (torch.arange 3.0))
+  (try
+    (setv program (record act #(#((torch.zeros 3)) (torch.ones 3))))
+    (and (torch.equal (program #(one) x) (act #(other) x))
+         (torch.equal one other))
+    (except [Exception]
+      False)))
 
 (defn record [act inputs * [optimized True]]
   "-> function: ACT as it is with INPUTS, tensors or tuples of them; it is done once. Sizes of the
