@@ -35,7 +35,8 @@
 (defn test-source-is-what-stands-in-the-file []
   (setv text (file-of "course/s08_head.hy"))
   (for [name ["Head" "attend" "s08" "course.s08-head" "attention_weights"
-              "nanogpt-hy.course.s08-head.Head" "nanogpt_hy.course.s08_head.attend" "s08.Head"]]
+              "nanogpt-hy.course.s08-head.Head" "nanogpt_hy.course.s08_head.attend" "s08.Head"
+              "course.attend" "nanogpt_hy.course.Head"]]
     (assert (in (source-of name) text)))
   (assert (= (source-of "s08") (source-of "course.s08_head") text))
   (assert (.startswith (source-of "Head") "(deflayer Head [n-embd head-size"))
@@ -83,7 +84,7 @@
           ["Head.fowrard" "did you mean forward?"] ["stage.hed" "did you mean head?"]
           ["" "say a name"] [". ." "say a name"] ["zzzzzz" "say a name"]
           ["nanogpt_hy" "there is no"] ["nanogpt-hy." "there is no"]
-          ["Name" "there is no 'Name'"]
+          ["Name" "there is no 'Name'"] ["lab.draw" "lab.lisp.workbench.draw or lab.sampler.draw"]
           ["a\nb" "there is no"] ["../errors" "there is no"]])]
   test-an-unknown-name-is-one-line-with-a-way-out [name says]
   (with [info (pytest.raises RequestError)]

@@ -93,10 +93,17 @@ Nothing is imported to find a piece, so this loads no torch."
       (and (= (len words) 1) (in "course" parts)
            (= (get (.split (get parts -1) "-") 0) (get words 0)))))
 
+(defn is-within [path words]
+  "Whether the module at PATH lies in the folder that WORDS mean, as [\"course\"]."
+  (= (cut (.split (module-name path) ".") (len words)) words))
+
 (defn named [words]
-  "[path name offset] of the definitions meant by WORDS: a name, perhaps after its module's."
-  (setv [#* module name] words
-        all (lfor  entry (definitions)  :if (is-module (get entry 0) module)  entry)
+  "[path name offset] of the definitions meant by WORDS: a name, perhaps after that of its module
+  or of the folder in which that is."
+  (setv [#* place name] words
+        all (lfor  entry (definitions)
+                   :if (or (is-module (get entry 0) place) (is-within (get entry 0) place))
+                   entry)
         found (lfor  entry all  :if (= (get entry 1) name)  entry))
   (or found (lfor  entry all  :if (= (.lower (get entry 1)) (.lower name))  entry)))
 
