@@ -16,7 +16,7 @@
          nanogpt-hy.lab.training.trainer [fresh-batches Run steps]
          nanogpt-hy.ladder [STAGES])
 
-(setv QUICK {"n_embd" 8  "n_head" 2  "n_layer" 1  "batch_size" 4})
+(setv QUICK {"n_embd" 8  "n_head" 2  "n_layer" 1  "batch_size" 4  "device" "cpu"})
 
 (defn [pytest.fixture] ab [tmp-path monkeypatch]
   "The name of a small a/b text, in the current folder."

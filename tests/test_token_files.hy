@@ -205,7 +205,7 @@ print(used() - before)")
   "Nothing that comes before the first step, or after it, looks at all of it."
   (setv path    (huge tmp-path)
         options {"preset_name" "shakespeare-cpu"  "n_layer" 1  "n_embd" 8  "eval_iters" "auto"
-                 "eval_interval" 1}
+                 "eval_interval" 1  "device" "cpu"}
         started (perf-counter)
         run     (new-run (str path) #** options))
   (assert (= (get (marks run) "counting pairs") (pytest.approx 0 :abs 1e-3)))      ; all zeros
@@ -226,7 +226,8 @@ print(used() - before)")
 
 (defn small [text #** options]
   (new-run (str text) #** {"preset_name" "ab"  "n_layer" 1  "n_embd" 8  "batch_size" 8
-                           "max_iters" 40  "eval_interval" 20  "dropout" 0.1  #** options}))
+                           "max_iters" 40  "eval_interval" 20  "dropout" 0.1
+                           "device" "cpu"  #** options}))
 
 (defn same-state [a b]
   "Assert that two runs hold the same bits in all that the next step depends on."

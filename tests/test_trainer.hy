@@ -46,7 +46,7 @@
 (defn small [text #** options]
   "A run that takes a second."
   (new-run text #** {"preset_name" "ab"  "n_layer" 1  "n_embd" 8  "batch_size" 8  "max_iters" 60
-                     "eval_interval" 20  "eval_iters" 2  #** options}))
+                     "eval_interval" 20  "eval_iters" 2  "device" "cpu"  #** options}))
 
 (defn same-state [a b]
   "Assert that two runs hold the same bits in everything that the next step depends on."
@@ -260,7 +260,7 @@
   "A training process in FOLDER."
   (subprocess.Popen [sys.executable "-m" "nanogpt_hy" "train" text "--out" (str folder)
                      "--preset" "ab" "--n-layer" "1" "--n-embd" "8" "--batch-size" "4"
-                     "--eval-iters" "1" #* options]
+                     "--eval-iters" "1" "--device" "cpu" #* options]
                     :stdout subprocess.DEVNULL :stderr subprocess.PIPE :text True))
 
 (defn wait-for [what process]
@@ -358,7 +358,7 @@
   (go first-run)
   (setv other (/ tmp-path "b.txt"))
   (.write-text other (* "bbbb\nbaaa\n" 200))
-  (setv run (tuned-run (str other) tmp-path :max-iters 10 :dropout 0.1))
+  (setv run (tuned-run (str other) tmp-path :device "cpu" :max-iters 10 :dropout 0.1))
   (assert (= run.config (replace first-run.config :dropout 0.1)))
   (for [[a b] (zip (.parameters run.model) (.parameters first-run.model))]
     (assert (torch.equal a b)))
@@ -553,7 +553,7 @@
 (defn [pytest.mark.slow] test-the-preset-ab-comes-near-the-floor [root tmp-path]
   "In under a minute, within 0.02 nats of what is left to chance; lines are seen from their start."
   (setv started (time.perf-counter)
-        run (new-run (str (/ root "data" "ab.txt"))))
+        run (new-run (str (/ root "data" "ab.txt")) :device "cpu"))
   (go run)
   (assert (< (- (time.perf-counter) started) 60))
   (setv least (loss-floor run.corpus run.config.block-size))
