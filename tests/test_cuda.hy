@@ -12,19 +12,23 @@
          pytest
          torch
          asking [asker quick refused]
-         nanogpt-hy.course [next-logits]
-         nanogpt-hy.kv-cache [KVCache]
+         nanogpt-hy.config [GPTConfig TrainConfig]
+         nanogpt-hy.course [next-logits train-step]
+         nanogpt-hy.kv-cache [KVCache memory-for Reader]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.chain-files [write-data]
          nanogpt-hy.lab.data.markov [ab-chain]
+         nanogpt-hy.lab.filters [among-top-k among-top-p tempered]
          nanogpt-hy.lab.training [trainer]
+         nanogpt-hy.lab.training.descent [Descent]
          nanogpt-hy.lab.training.device [choose-dtype]
          nanogpt-hy.lab.training.profile [profile-steps]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.saving [fork save state-tensors]
          nanogpt-hy.lab.training.session [begin go judge new-run]
          nanogpt-hy.lab.training.summary [summary]
-         nanogpt-hy.lab.training.trainer [at-work evaluate steps])
+         nanogpt-hy.lab.training.trainer [at-work evaluate Forward steps]
+         nanogpt-hy.ladder [build-model STAGES])
 
 (setv everywhere (pytest.mark.parametrize "device"
                    ["cpu" (pytest.param "cuda" :marks pytest.mark.cuda)])
@@ -306,6 +310,28 @@
 
 
 ;;; Where there is none, and what it is for
+
+;; Here, as on a GPU, most operations ask where each tensor is (a look into a table does not).
+(setv META (torch.device "meta"))
+
+(defn [(pytest.mark.parametrize "stage" STAGES)] test-nothing-of-a-step-stays-on-the-cpu [stage]
+  (setv model   (.to (build-model stage (GPTConfig :vocab-size 5 :dropout 0.1)) META)
+        descent (Descent model (TrainConfig))
+        ids     (torch.zeros 2 8 :dtype torch.long :device META))
+  (.set-rate descent 1e-3)
+  (setv loss   (train-step (Forward model META torch.float32 None True) descent [ids ids] [ids ids])
+        logits (tempered (next-logits model ids) 0.7))
+  (for [t [loss #* (.values (.moments descent)) (among-top-k logits 2) (among-top-p logits 0.9)]]
+    (assert (= t.device META))))
+
+(defn [(torch.inference-mode)] test-nothing-of-a-cache-stays-on-the-cpu []
+  (setv model  (.to (build-model "fast" (GPTConfig :vocab-size 5)) META)
+        reader (Reader model True)
+        memory (memory-for model 2)
+        ids    (torch.zeros 2 8 :dtype torch.long :device META))
+  (for [logits [(.window reader ids) (.tokens reader (ncut ids : :3) memory)
+                (.token reader (ncut ids : :4) memory)]]
+    (assert (= logits.device META))))
 
 (defn test-without-a-gpu-that-is-said [root]
   (setv env {#** os.environ  "CUDA_VISIBLE_DEVICES" ""  "CI" "true"}
