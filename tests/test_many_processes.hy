@@ -17,7 +17,7 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
          torch.distributed :as dist
          members
          nanogpt-hy.config [TrainConfig]
-         nanogpt-hy.errors [RequestError]
+         nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint read-meta]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.chain-files [write-data]
@@ -25,7 +25,8 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
          nanogpt-hy.lab.training.launch [again ALONE Group launched voice]
          nanogpt-hy.lab.training.parallel [own-device]
          nanogpt-hy.lab.training.processes :as processes
-         nanogpt-hy.lab.training.processes [check-shares fingerprint own-rows Pauses way-on]
+         nanogpt-hy.lab.training.processes [check-shares fingerprint own-rows Pauses
+                                           unless-one-dies way-on]
          nanogpt-hy.lab.training.session [new-run]
          nanogpt-hy.ladder [STAGES])
 
@@ -362,6 +363,14 @@ of one is the end of all. All on one machine, on the CPU, and over its loopback 
     (setv unsaved (SimpleNamespace #** {#** (vars run)  name value}))
     (assert (= "nothing was saved yet, start again" (way-on unsaved))))
   (assert (= "nothing was saved yet, start again" (way-on None))))
+
+(defn test-nccl-gives-its-reason []
+  "In the words of torch's C10D_NCCL_CHECK, as users report them."
+  (setv said (+ "NCCL error in: /pytorch/torch/csrc/distributed/c10d/NCCLUtils.cpp:77, unhandled "
+                "system error (run with NCCL_DEBUG=INFO for details), NCCL version 2.27.5\n…"))
+  (with [_ (pytest.raises WorkError :match "\\('NCCL: unhandled system error \\(run with NCCL")
+         _ (unless-one-dies TWO)]
+    (raise (dist.DistBackendError said))))
 
 (defn test-what-all-have-to-agree-on [ab]
   (setv run  (new-run ab :device "cpu" :n-layer 1)

@@ -10,6 +10,7 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
          dataclasses [asdict]
          datetime [timedelta]
          os
+         re
          signal
          socket
          sys
@@ -100,6 +101,10 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
   "Whether ERROR, of a collective operation, says that another process is gone or does not answer."
   (or (isinstance error dist.DistError) (in "gloo" (str error)) (in "NCCL" (str error))))
 
+(defn what-failed [error]
+  "What ERROR says, in short, but for the file in which NCCL noticed it: that would be all of it."
+  (short (re.sub r"NCCL error in: \S+, " "NCCL: " (str error))))
+
 (defn way-on [run]
   "What is left to do when the training of RUN, or of none yet, has ended too early, in words."
   (if (and run run.folder (>= run.evaluated 0))
@@ -116,7 +121,7 @@ other. All but `highest` may be called ALONE as well, and then do nothing."
       (unless (and (is-not group ALONE) (is-silence e))
         (raise))
       (raise (WorkError (+ f"another of the {group.size} processes has ended or does not answer "
-                           f"({(short (str e))}): {(way-on run)}"))
+                           f"({(what-failed e)}): {(way-on run)}"))
         :from e))))
 
 ;;; Telling each other
