@@ -171,7 +171,7 @@
 (defn test-the-likeliest-stands-first []
   (setv lines (shown {"kind" "next"  "question" "?"  "left_out" 3  "tokens" ["a" "b"]
                       "before" [0.25 0.75]  "after" [0.25 0.75]  "entropy" 0.5}))
-  (assert (in "The first 3 tokens of the prompt" (get lines 1)))
+  (assert (in "are left out: the first 3.)" (get lines 1)))
   (assert (= (lfor  line (cut lines 3 5)  (cut line 10)) ["b   75.0 %" "a   25.0 %"])))
 
 (defn test-a-table-of-states-begins-with-the-most-frequent []

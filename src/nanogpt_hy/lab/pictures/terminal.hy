@@ -61,8 +61,8 @@ Each function takes the plain data of one kind and a rich Console, whose width i
   "The question that the picture answers."
   (say-wrapped console (get data "question") "bold")
   (when (.get data "left_out")
-    (say-wrapped console (+ "(Left out, being outside of the context: tokens at the prompt's "
-                            f"beginning, {(get data "left_out")} in all.)")))
+    (say-wrapped console (+ "(Tokens of the prompt outside of the context are left out: the first "
+                            f"{(get data "left_out")}.)")))
   (say console))
 
 ;;; Attention
