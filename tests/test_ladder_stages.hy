@@ -11,11 +11,9 @@
          torch.nn :as nn
          torch.testing [assert-close]
          nanogpt-hy.config [configs GPTConfig PRESETS]
-         nanogpt-hy.course [average-loop causal CharTokenizer draw-batch evaluate Head next-logits
-                              split train-step]
+         nanogpt-hy.course [average-loop causal CharTokenizer draw-batch evaluate Head split]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.fast [FastGPT]
-         nanogpt-hy.lab.training.descent [Descent]
          nanogpt-hy.ladder [Average build-model find-stage parameters-count STAGES])
 
 (setv SMALL (GPTConfig :vocab-size 11 :block-size 6 :n-layer 2 :n-head 2 :n-embd 8)
@@ -98,20 +96,6 @@
     (assert (is-not weight.grad None) name))
   (assert (torch.equal ((deepcopy model) ids) logits))
   (assert (torch.equal (ncut (model (ncut ids : (: 4))) : 0) (ncut logits : 0))))
-
-(defn [(pytest.mark.parametrize "stage" STAGES)]
-    test-each-stage-computes-where-its-weights-are [stage]
-  "What is made on another device cannot be combined with them. `meta` is one that has only shapes."
-  (setv [c t]   (configs 11 {"n_layer" 2  "n_head" 2  "n_embd" 8  "block_size" 6  "dropout" 0.1})
-        model   (.to (build-model stage c) "meta")
-        ids     (.to (ids-for c) "meta")
-        descent (Descent model t))
-  (.set-rate descent t.learning-rate)
-  (setv loss   (train-step model descent #* (* [[ids ids]] 2))
-        logits (next-logits model (torch.cat [ids ids] :dim 1) :block-size c.block-size))
-  (assert (= loss.device.type logits.device.type "meta"))
-  (for [weight (.parameters model)]
-    (assert (= weight.device.type weight.grad.device.type "meta"))))
 
 (defn [(pytest.mark.parametrize "stage" STAGES)] test-each-stage-is-causal [stage]
   "Other tokens after t leave the logits up to t as they are, and no row sees another."
