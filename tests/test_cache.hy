@@ -307,9 +307,11 @@ it, one sample at a time or many; and what --window half shows the model."
   (setv asked (list (product (lfor  seed [1 2 3]  (random-ids rows 10 :seed seed)) models))
         found (lfor  [ids model] asked  (all-logits model ids)))
   (assert (= (recorded) [#("token" #(rows 1)) #("window" #(rows 6))]))
+  (.setattr monkeypatch kv-cache "RECORDS" {})
   (.setattr monkeypatch kv-cache "can_record" (fn [] False))
   (for [[[ids model] logits] (zip asked found)]
-    (assert (torch.equal logits (all-logits model ids)))))
+    (assert (torch.equal logits (all-logits model ids))))
+  (assert (not (recorded))))
 
 (defn [recordable] test-what-was-recorded-serves-other-weights [monkeypatch]
   "Whoever changes them, and however; but another activation or norm is another form."

@@ -18,10 +18,6 @@
 (defn sizes [#** options]
   (configs 65 (preset "shakespeare-cpu") options))
 
-(defn made [folder]
-  (.mkdir folder :parents True)
-  folder)
-
 (defn test-the-published-recipe-takes-about-a-minute []
   (assert (< 50 (seconds CPU #* (sizes)) 120)))
 
@@ -68,7 +64,8 @@
   (monkeypatch.setattr shutil "which" (fn [name] "/bin/cc"))
   (monkeypatch.setattr sysconfig "get_path" (fn [name] (str (/ tmp-path name))))
   (assert (in "Python.h was not found" (lacking CPU)))
-  (.touch (/ (made (/ tmp-path "include")) "Python.h"))
+  (.mkdir (/ tmp-path "include"))
+  (.touch (/ tmp-path "include" "Python.h"))
   (assert (is None (lacking CPU)))
   (monkeypatch.setattr torch.utils._triton "has_triton" (fn [] False))
   (assert (in "no triton" (lacking GPU))))
@@ -76,7 +73,8 @@
 (defn test-headers-may-lie-where-macos-puts-them [monkeypatch tmp-path]
   (monkeypatch.setattr sysconfig "get_path" (fn [name] (str (/ tmp-path name "lib" "python3"))))
   (assert (not (has-headers)))
-  (.touch (/ (made (/ tmp-path "stdlib" "Headers")) "Python.h"))
+  (.mkdir (/ tmp-path "stdlib" "Headers") :parents True)
+  (.touch (/ tmp-path "stdlib" "Headers" "Python.h"))
   (assert (has-headers)))
 
 (defn test-where-compiling-fails-it-goes-on [monkeypatch capsys]

@@ -55,8 +55,7 @@ only the new token goes through the model (inference.hy). What is asked for ofte
           self.read    (reader model packs)
           self.widest  (* 4 (get table.shape 1))
           self.divided (is-divided table)
-          form         (when (and (is-plain table) (can-record))
-                         (form-of model self.read.tensors))
+          form         (when (is-plain table) (form-of model self.read.tensors))
           self.records (when form (.setdefault RECORDS form {}))))
 
   (defn window [self ids]
@@ -90,7 +89,7 @@ only the new token goes through the model (inference.hy). What is asked for ofte
       (setv key   #(name shape)
             found (.get self.records key 0)
             held  self.read.tensors)
-      (when (= found OFTEN)
+      (when (and (= found OFTEN) (can-record))
         (setv found (record (fn [tensors held] (act #* tensors)) #(tensors held) :optimized False)
               (get self.records key) found))
       (when (callable found)

@@ -50,27 +50,30 @@
     (not (has-headers))                      "Python.h was not found: python3-dev has it"
     (and on-gpu (not (has-triton)))          "no triton was found"))
 
+(defn not-worth-it [device config train recorded]
+  "Why compiling would not pay, in words; None if it would."
+  (cond
+    (not-in device.type SPEEDS)
+      "only for CPUs and CUDA GPUs"
+    (< (seconds device config train) LONG)
+      "takes longer than it saves in a run as short as this"
+    (= device.type "cuda")
+      None
+    (> config.n-embd NARROW)
+      "saves nothing of wide layers on a CPU"
+    config.dropout
+      "does not pay with dropout on a CPU"
+    (and recorded (> config.n-embd FEW) (> (torch.get-num-threads) 1))
+      "no faster than two threads and a recorded step"))
+
 (defn choose-compile [device config train * [recorded False]]
   "-> whether to compile, and the reason in words. RECORDED: that is how steps are done otherwise."
-  (setv asked (= train.compile "on")
+  (setv asked   (= train.compile "on")
         against (cond
-          (= train.compile "off")
-            "asked for"
-          asked
-            None
-          (not-in device.type SPEEDS)
-            "only for CPUs and CUDA GPUs"
-          (< (seconds device config train) LONG)
-            "takes longer than it saves in a run as short as this"
-          (= device.type "cuda")
-            None
-          (> config.n-embd NARROW)
-            "saves nothing of wide layers on a CPU"
-          config.dropout
-            "does not pay with dropout on a CPU"
-          (and recorded (> config.n-embd FEW) (> (torch.get-num-threads) 1))
-            "no faster than two threads and a recorded step")
-        lack (unless against (lacking device)))
+                  asked                   None
+                  (= train.compile "off") "asked for"
+                  True                    (not-worth-it device config train recorded))
+        lack    (unless against (lacking device)))
   (cond
     against                [False against]
     lack                   [False (if asked f"asked for, but {lack}" lack)]

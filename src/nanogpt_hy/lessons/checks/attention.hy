@@ -43,13 +43,17 @@
   (for [[batch length] [[2 5] [6 6] [5 2] [1 1]]]      ; also where a wrong axis would fit
     (setv ids (torch.randint 7 #(batch length)))
     (must-be-shaped (embed ids) [batch length 4] f"{batch} rows of {length} ids: the output"))
-  (setv y (embed (.expand (ncut (torch.arange 6) : None) 6 6)))       ; row b holds 6 times token b
+  (setv ids (.expand (ncut (torch.arange 6) : None) 6 6)         ; row b holds 6 times token b
+        y   (embed ids))
   (must (not (same (ncut y 0 0) (ncut y 0 1)))
         (+ "the same token has the same vector at two places: positions are missing, or added "
            "along the batch instead of along the text"))
   (must (same (- (ncut y : :1) y) (.expand-as (- (ncut y :1 :1) (ncut y :1)) y))
         (+ "what a place adds depends on the row or the token: it should be the same vector for "
-           "all that stands at that place")))
+           "all that stands at that place"))
+  (must (same (embed (ncut ids : :3)) (ncut y : :3))
+        (+ "in a shorter text the same place has another vector: places are 0, 1, 2, whatever "
+           "follows")))
 
 (defn [repeatable] check-language-model [make]
   "(LanguageModel c make-body): (B T) -> (B T V), embed, body, lm-head."
