@@ -246,6 +246,26 @@
     (assert (= turn (.get-rotation (get (.get-ticklabels axes.xaxis) 0))))
     (assert (= 0 (.get-rotation (get (.get-ticklabels axes.yaxis) 0))))))
 
+(defn test-of-a-long-label-the-middle-is-left-out []
+  (for [[label shown] [["abcdefghijklmnop" "abcdefghijklmnop"]
+                       ["abcdefghijklmnopq" "abcdefg…jklmnopq"]
+                       ["$$$$$$$$$$$$$$$$$" (+ (* r"\$" 7) "…" (* r"\$" 8))]
+                       ["漢漢漢" "U+6F22U…22U+6F22"]]]
+    (setv axes (.subplots (new-figure)))
+    (characters axes.yaxis [label])
+    (assert (= (axis-labels axes.yaxis) [shown]))))
+
+(defn test-attention-of-long-tokens-leaves-the-squares-their-room [tmp-path recwarn]
+  (setv heads  (lfor  n [1 2 3 4]  {"head" n  "weights" [[1 0] [0.5 0.5]]})
+        layers (lfor  n [1 2 3 4]  {"layer" n  "heads" heads}))
+  (defn width-of [token]
+    (setv figure (figure-of {"kind" "attention"  "question" "?"  "tokens" [token token]
+                             "layers" layers}))
+    (save-figure figure (/ tmp-path "x.png"))
+    (. (.get-window-extent (get figure.axes 0)) width))
+  (assert (> (width-of (* "漢" 20)) (* 0.8 (width-of "a"))))
+  (assert (= (lfor  w recwarn  (str w.message)) [])))
+
 (defn test-a-small-table-has-its-hundredths-in-it [axes]
   (squares axes ["a" "b"] ["c" "d"] [[0 0.25] [1 0.5]])
   (assert (= (lfor  t axes.texts  [(.get-position t) (.get-text t) (.get-color t)])

@@ -8,7 +8,8 @@
       ON-DARK      "#fffffe"        ; not quite white and ink: on a dark page those are exchanged,
       ON-LIGHT     "#222223"        ; while what stands on a coloured square stays as it is
       FEW-CELLS    12               ; so many columns at most have their numbers written in
-      MOST-LABELS  40)
+      MOST-LABELS  40
+      MOST-LETTERS 16)              ; of a label: longer ones would leave the picture no room
 
 (defn figure-with [data width height]
   "A figure with the question above."
@@ -19,20 +20,30 @@
 
 (defn characters [axis labels]
   "The ticks of an axis are characters of the text, or every so many of them, smaller if there are
-  many, and upright where they are whole words."
+  many, and upright where they are whole words. Of a long one the middle is left out."
   (setv count (len labels)
         every (+ 1 (// (- count 1) MOST-LABELS))
         long  (and (= axis.axis-name "x") (> (max (map len labels)) 2)))
-  (axis.set-ticks (range 0 count every) :labels (list (map plain (cut labels None None every))))
+  (axis.set-ticks (range 0 count every) :labels (list (map tick (cut labels None None every))))
   (.set-tick-params axis :length 0 :labelfontfamily "monospace" :labelrotation (if long 90 0)
                     :labelsize (cond (<= count 16) 10  (<= count 28) 8  True 6)))
 
-(defn plain [label]
-  "str -> str: fit for matplotlib, which reads what stands between dollar signs as a formula, and
-  whose font does not have every character: those become numbers."
+(defn spelled [label]
+  "str -> str: matplotlib's font does not have every character; those become numbers."
   (setv font (get-font (findfont "DejaVu Sans Mono")))
-  (.replace (.join "" (gfor  c label  (if (.get-char-index font (ord c)) c f"U+{(ord c) :04X}")))
-            "$" r"\$"))
+  (.join "" (gfor  c label  (if (.get-char-index font (ord c)) c f"U+{(ord c) :04X}"))))
+
+(defn plain [label]
+  "str -> str: fit for matplotlib, which reads what stands between dollar signs as a formula."
+  (.replace (spelled label) "$" r"\$"))
+
+(defn tick [label]
+  "str -> str: a label of at most MOST-LETTERS, fit for matplotlib."
+  (setv text (spelled label)
+        half (// MOST-LETTERS 2))
+  (plain (if (> (len text) MOST-LETTERS)
+           (+ (cut text (- half 1)) "…" (cut text (- half) None))
+           text)))
 
 (defn squares [axes rows columns values]
   "A table of numbers from 0 to 1 as squares; those of a small table are written in them, in

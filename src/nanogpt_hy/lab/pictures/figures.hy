@@ -5,7 +5,7 @@ Each has the question that it answers above it, and axes in the text's own chara
 (eval-when-compile
   (require hyrule [unless]))
 (import  matplotlib [rc-context]
-         nanogpt-hy.lab.pictures.canvas [characters figure-with plain squares]
+         nanogpt-hy.lab.pictures.canvas [characters figure-with plain squares tick]
          nanogpt-hy.lab.pictures.graph [draw-machine]
          nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK STYLE])
 
@@ -18,7 +18,8 @@ Each has the question that it answers above it, and axes in the text's own chara
   (setv layers (get data "layers")
         tokens (get data "tokens")
         many   (max (gfor  layer layers  (len (get layer "heads"))))
-        side   (min 4.5 (max 1.8 (* 0.22 (len tokens))))
+        words  (* 0.09 (- (max (gfor  t tokens  (len (tick t)))) 1))     ; inches beside the squares
+        side   (+ words (min 4.5 (max 1.8 (* 0.22 (len tokens)))))
         figure (figure-with data (max 5.5 (+ 1.2 (* many side)))
                             (+ 1.1 (* (len layers) (+ 0.4 side))))
         grid   (.subplots figure (len layers) many :squeeze False))
