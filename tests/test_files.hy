@@ -187,6 +187,8 @@
 (defn test-read-toml [file]
   (write-atomic file "name = \"größe\"\r\n[part]\nn = 1\n")
   (assert (= (read-toml file) {"name" "größe"  "part" {"n" 1}}))
+  (.write-bytes file b"\xef\xbb\xbfn = 1\r\n")              ; as Windows' Notepad saved texts
+  (assert (= (read-toml file) {"n" 1}))
   (for [data [b"old" b"\xff\xfe" b"a = 1\na = 2" (+ b"a = " (* b"[" 100,000))]]
     (write-atomic file data)
     (assert (in f"{file} is no TOML file (" (failure RequestError read-toml file)))))

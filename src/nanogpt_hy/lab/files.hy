@@ -67,10 +67,11 @@ one or the new one, also after a kill -9 or a power cut."
     (bytes-of file path :most most)))
 
 (defn read-toml [path * [most MOST-TOML]]
-  "file name -> dict: what a TOML file of at most MOST bytes says."
+  "file name -> dict: what a TOML file of at most MOST bytes says. The mark by which some editors
+  begin such a file says nothing."
   (setv data (read-bytes path :most most))
   (try
-    (tomllib.loads (.decode data "utf-8"))
+    (tomllib.loads (.decode data "utf-8-sig"))
     (except [e [ValueError RecursionError]]       ; the decoders' errors are ValueErrors too
       (setv why (if (isinstance e RecursionError)
                   "nested too deeply"
