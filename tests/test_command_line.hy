@@ -356,6 +356,12 @@ sys.exit(main(['--version']))
                              :corpus (SimpleNamespace :path "-x.txt")))
   (assert (= "nanogpt-hy train ./-x.txt --out ./-out --resume" (commands.resume-command run))))
 
+(defn [(pytest.mark.parametrize "words" [["handmade" "aab"] ["train" "ab.txt" "--max-iters" 0]])]
+      test-to-let-write-what-looks-like-an-option [ask words]
+  (setv command (shlex.split (get (.splitlines (. (ask #* words "--out=-a b") err)) -1)))
+  (assert (= command ["nanogpt-hy" "sample" "--ckpt" "./-a b"]))
+  (assert (= 0 (. (ask #* (cut command 1 None) "--prompt" "a" "--max-new-tokens" 1) code))))
+
 (defn [(pytest.mark.parametrize "options" [[] ["--explain"]])]
     test-texts-are-drawn-by-as-many-threads-as-cores-are-free [ask monkeypatch options]
   (setv seen [])

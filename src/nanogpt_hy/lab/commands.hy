@@ -17,7 +17,7 @@
          nanogpt-hy.lab.data.prepare [prepare-text]
          nanogpt-hy.lab.data.texts [read-text]
          nanogpt-hy.lab.explaining [explain-texts]
-         nanogpt-hy.lab.files [held]
+         nanogpt-hy.lab.files [as-argument held]
          nanogpt-hy.lab.sampler [sample-texts Settings]
          nanogpt-hy.lab.training.device [choose-device fit-free-threads]
          nanogpt-hy.lab.training.launch [again]
@@ -106,7 +106,7 @@
 (defn last-words [run end]
   "Say what RUN, which has come to its END, came to; -> exit code."
   (setv say (. (console) print)
-        folder (shlex.quote (str run.folder)))
+        folder (shlex.quote (as-argument run.folder)))
   (say "")
   (for [[name fact] (in-words (summary run) run.device)]
     (say f"{name :<9} {fact}"))
@@ -123,9 +123,8 @@
 
 (defn resume-command [run]
   "The command that goes on with RUN."
-  (setv [text folder] (lfor  path [run.corpus.path (str run.folder)]
-                             (if (.startswith path "-") f"./{path}" path)))        ; no option
-  (shlex.join (again run.group ["train" text "--out" folder "--resume"])))
+  (shlex.join (again run.group ["train" (as-argument run.corpus.path)
+                                "--out" (as-argument run.folder) "--resume"])))
 
 (defn show-sample [run]
   "Print what the best weights of RUN write, to stderr."

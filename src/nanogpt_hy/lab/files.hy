@@ -29,6 +29,12 @@ one or the new one, also after a kill -9 or a power cut."
   "JSON -> str: 64 letters, the same for the same value."
   (.hexdigest (sha256 (.encode (json.dumps value :sort-keys True)))))
 
+(defn as-argument [path]
+  "file name -> text: the same as a command takes it, which is no option.
+  (as-argument \"-x.txt\")  ; => './-x.txt'"
+  (setv path (str path))
+  (if (.startswith path "-") f"./{path}" path))
+
 ;;; Reading
 
 (defn is-special [path]

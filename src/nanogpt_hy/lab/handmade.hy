@@ -27,7 +27,7 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
          nanogpt-hy.lab.checkpoints.trained [Trained]
          nanogpt-hy.lab.data.markov [ab-chain marginals]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
-         nanogpt-hy.lab.files [make-folder]
+         nanogpt-hy.lab.files [as-argument make-folder]
          nanogpt-hy.ladder [build-model])
 
 (setv SURE  30       ; a score that settles it: one of 0 gets e^-30 of its weight, 1e-13
@@ -302,6 +302,7 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
                             f"leave it out with {name}"))))
   (setv path (write-handmade name out #** options))
   (print path)
-  (print f"Let it write:\n  nanogpt-hy sample --ckpt {(shlex.quote (str path.parent))}"
+  (print (+ "Let it write:\n  nanogpt-hy sample --ckpt "
+            (shlex.quote (as-argument path.parent)))
          :file sys.stderr)
   0)
