@@ -282,6 +282,10 @@ print(used() - before)")
   (.chdir monkeypatch tmp-path)
   (asker capsys))
 
+(defn test-a-token-file-is-no-checkpoint [ask]
+  (prepare-text "prose.txt" "p.tokens" :tokenizer "char")
+  (refused (ask "sample" "--ckpt" "p.tokens") "p.tokens is a token file" "where a text goes"))
+
 (defn works [said]
   (assert (= said.code 0) said)
   said)

@@ -19,6 +19,7 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
 
 (setv FORMAT    1
       KEY       "nanogpt_hy"
+      TEXT-KEY  "nanogpt_hy_text"       ; a token file's
       MOST-META 50,000,000)             ; bytes of JSON
 
 (setv META-KINDS    {"stage" str  "config" dict  "tokenizer" dict  "step" int
@@ -98,6 +99,9 @@ The metadata hold one JSON object under the key `nanogpt_hy`:
 
 (defn check-meta [path notes entries]
   "file name, {key: text}, {name: (dtype shape)} -> dict: our metadata among the texts, checked."
+  (when (in TEXT-KEY notes)
+    (refuse path "is a token file, no checkpoint"
+            "give it where a text goes, and name a run's folder here"))
   (unless (in KEY notes)
     (refuse path "is a .safetensors file, but not one of nanogpt-hy (no nanogpt_hy metadata)"
             "`nanogpt-hy import` reads GPTs of other programs"))

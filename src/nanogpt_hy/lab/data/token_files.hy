@@ -24,14 +24,13 @@ are asked for: to check them all would mean to read them all."
          nanogpt-hy.config [whole]
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.checkpoints.header [opened read-header]
-         nanogpt-hy.lab.checkpoints.metadata [check-format digest]
+         nanogpt-hy.lab.checkpoints.metadata [check-format digest TEXT-KEY :as KEY]
          nanogpt-hy.lab.data.chain-files [chain-from]
          nanogpt-hy.lab.data.tokenizers [tokenizer-from]
          nanogpt-hy.lab.files [is-special reading short]
          nanogpt-hy.lab.strangers [character parse-object refuse])
 
 (setv FORMAT  1
-      KEY     "nanogpt_hy_text"
       KINDS   {"U8" "<u1"  "U16" "<u2"  "U32" "<u4"}
       WAY-OUT "prepare the text again")
 
