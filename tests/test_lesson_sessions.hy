@@ -15,7 +15,8 @@
          nanogpt-hy.errors [WorkError]
          nanogpt-hy.lab.inside.outlook [next-characters]
          nanogpt-hy.lessons.blocks [agree in-words steps-of]
-         nanogpt-hy.lessons.lesson [as-number is-right read-lesson understood]
+         nanogpt-hy.lessons.lesson [as-number find-lesson is-right read-lesson
+                                    understood]
          nanogpt-hy.lessons.look [bars curve]
          nanogpt-hy.lessons.make [chances written]
          nanogpt-hy.lessons.page [Lines narrow Page plain WIDTH]
@@ -118,7 +119,8 @@ An introduction with a [link](there.md) and **words**.
         #("-1,000" -1000) #("1,000,000" 1,000,000) #("1e999" None) #("" None) #("a" None)
         #("1/2." 0.5) #("0.25." 0.25) #("25%." 0.25) #("10.6 million." 10.6) #("." None)
         #("1/0" None) #("ln a" None)
-        #("ln 0" None)])]
+        #("ln 0" None) #("log(1/2)" (log 0.5)) #("(log 2)" (log 2)) #("-ln(1/2)" (- (log 0.5)))
+        #("log10(3)" None) #("log" None)])]
       test-numbers-as-people-type-them [typed number]
   (assert (= (as-number typed) number)))
 
@@ -422,6 +424,14 @@ An introduction with a [link](there.md) and **words**.
   (assert (= (len lines) 18))
   (for [line lines]
     (assert (<= (len line) WIDTH))))
+
+(defn test-what-was-skipped-counts-when-a-lesson-is-done []
+  (setv lesson (find-lesson "gpt")
+        record {"answers" {"1" True  "2" False}  "sections" ["Predict"]})
+  (assert (= (state lesson record) "begun, 1/2 right"))
+  (setv (get record "sections") (list lesson.sections))
+  (assert (= (state lesson record) "done, 1/4 right"))
+  (assert (= (state lesson {"sections" (list lesson.sections)  "exercise" True}) "done, solved")))
 
 (defn [(pytest.mark.parametrize #("arguments" "code" "words") [
         #(["99"] 2 "there is no lesson 99: they are 1 to 16")

@@ -188,17 +188,19 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 ;;; Judging an answer
 
 (defn as-number [text]
-  "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3, 10.6 million (of which the word is left out)
-  -> float, or None.
+  "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3, log(3), (log 3), 10.6 million (of which the
+  word is left out) -> float, or None.
   ; (as-number \"1/4\") => 0.25"
   (when (> (len text) LONGEST)
     (return None))
   (setv text (re.sub "(?<=[0-9])(million|m)$" "" (.rstrip (.replace (.strip text) " " "") ".")))
   (when (re.fullmatch r"-?\d{1,3}(,\d{3})+" text)
     (setv text (.replace text "," "")))
-  (when (.startswith text "ln")
-    (setv number (as-number (.strip (cut text 2 None) "()")))
-    (return (when (and number (> number 0)) (log number))))
+  (setv logarithm (re.fullmatch r"(-?)\(?(?:ln|log)(.+)" text))
+  (when logarithm
+    (setv number (as-number (.strip (get logarithm 2) "()")))
+    (return (when (and number (> number 0))
+              (* (if (get logarithm 1) -1 1) (log number)))))
   (when (re.search r"[eE][+-]?[\d_]{4}" text)           ; Fraction would work all of it out
     (return None))
   (setv percent (.endswith text "%")

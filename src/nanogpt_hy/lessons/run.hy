@@ -4,26 +4,28 @@
          time [perf-counter]
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lessons.exercise [check-file solved write-exercise]
-         nanogpt-hy.lessons.lesson [find-lesson lesson-paths read-lesson]
+         nanogpt-hy.lessons.lesson [find-lesson lesson-paths Question read-lesson]
          nanogpt-hy.lessons.page [Page]
          nanogpt-hy.lessons.progress [note-exercise read-progress]
          nanogpt-hy.lessons.session [Leave Session])
-
-(defn guessed [record]
-  "A lesson's record -> how many answers were right, of how many; '' if none was given."
-  (setv answers (.values (.get record "answers" {})))
-  (if answers
-      f"{(sum (gfor  right answers  (bool right)))}/{(len answers)} right"
-      ""))
 
 (defn is-done [lesson record]
   "Whether the learner went through all of LESSON."
   (= (set (.get record "sections" [])) (set lesson.sections)))
 
+(defn guessed [lesson record]
+  "How many answers were right, and of how many; '' if none was given. Who is not through yet has
+  not been asked all of them; after that, what was skipped counts too."
+  (setv answers (.values (.get record "answers" {}))
+        asked   (if (is-done lesson record) (.all-of lesson Question) answers))
+  (if answers
+      f"{(sum (gfor  right answers  (bool right)))}/{(len asked)} right"
+      ""))
+
 (defn state [lesson record]
   "How far the learner is with LESSON, in a few words."
   (setv words [(cond (is-done lesson record) "done"  (.get record "sections") "begun"  True "")
-               (guessed record)
+               (guessed lesson record)
                (if (.get record "exercise") "solved" "")])
   (.join ", " (filter None words)))
 
