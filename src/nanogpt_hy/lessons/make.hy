@@ -85,12 +85,16 @@
   (.setdefault options "eval_interval" (get options "max_iters"))
   (finish (new-run text :stage stage :preset-name "ab" #** options)))
 
-(defn tuned [trained text #** options]
-  "A copy of a Made model, trained further on the file TEXT: fine-tuning; -> Made."
+(defn tuned [trained text * [prepare None] #** options]
+  "A copy of a Made model, trained further on the file TEXT: fine-tuning; -> Made. PREPARE is called
+  with the copy before that."
   (setv run     trained.run
         before  (Trained (Path "before") run.model run.corpus.tokenizer run.config (run-meta run))
         options (| {"max_iters" 100  "device" "cpu"  "compile" "off"  "eval_iters" "all"} options))
-  (finish (tuned-run text before :preset-name "ab" #** options)))
+  (setv further (tuned-run text before :preset-name "ab" #** options))
+  (when prepare
+    (prepare further.model))
+  (finish further))
 
 (defn loss-on [text trained]
   "The loss of a Made or Trained model over all of the validation part of the file TEXT."
