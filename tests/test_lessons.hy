@@ -17,7 +17,7 @@ exercise is passed by its solution and by nothing that is wrong."
          nanogpt-hy.course [attend gpt-body]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.lisp.finding [find-piece]
-         nanogpt-hy.lab.lisp.hints [hint-for python-in]
+         nanogpt-hy.lab.lisp.hints [glued hint-for infix-in python-in]
          nanogpt-hy.lessons.blocks [agree]
          nanogpt-hy.lessons.exercise [check-file exercise-text the-exercise write-exercise]
          nanogpt-hy.lessons.exercise-checks [EXERCISE-CHECKS]
@@ -170,8 +170,9 @@ exercise is passed by its solution and by nothing that is wrong."
 (setv WRONG [
   ["tokens" "(list (dict.fromkeys text))" "sorted"]
   ["tokens" "(sorted text)" "distinct"]
-  ["tokens" "(set text)" "line [0-9]+: AttributeError"]
-  ["tokens" "(list \"abcdefghijklmnopqrstuvwxyz\")" "ValueError"]
+  ["tokens" "(set text)" "sorted order"]
+  ["tokens" "(list \"abcdefghijklmnopqrstuvwxyz\")" "distinct"]
+  ["tokens" "(sorted (set (.lower text)))" "distinct"]
   ["batches" "[(get ids places) (get ids places)]" "nothing to guess"]
   ["batches" "[(get ids places) (get ids (- places 1))]" "backwards"]
   ["batches" "[(get ids places) (get ids (+ places 2))]" "IndexError|right after"]
@@ -183,10 +184,13 @@ exercise is passed by its solution and by nothing that is wrong."
   ["bigram" "(- (.mean (.exp given)))" "should lose"]
   ["bigram" "(- (.mean given :dim 0))" "has the shape"]
   ["bigram" "(- (.mean (cut given 1)))" "not the mean"]
+  ["bigram" "(.item (- (.mean given)))" "is no tensor, but of type float"]
+  ["bigram" "(setv loss (- (.mean given)))" "is None: .* last form gives"]
   ["generate" "ids" "crop the context"]
   ["generate" "(ncut ids : -8:)" "with block-size 4 the model was shown"]
   ["generate" "(ncut ids : (: 4))" "not shown the last tokens"]
   ["generate" "(ncut ids : -1:)" "not shown the last tokens"]
+  ["generate" "(ncut ids : (: (max 0 (- (get ids.shape 1) block-size)) None))" "0 means no limit"]
   ["train" "(sum losses)" "mean over the batches"]
   ["train" "(get losses 0)" "two halves"]
   ["train" "(/ (sum losses) 2)" "was given"]
@@ -229,11 +233,27 @@ exercise is passed by its solution and by nothing that is wrong."
            "at 4 places instead of three"]
   ["block" "(Residual (PreNorm n-embd (FeedForward n-embd :dropout dropout)))" "all of its past"]
   ["block" "(PreNorm n-embd (Residual (MultiHeadAttention n-embd n-head)))" "let x through"]
+  ["block" "(Residual (PreNorm n-embd (MultiHeadAttention n-embd 1 :dropout dropout)))"
+           "has 1 heads, and n-head is 4"]
+  ["block" "(Residual (PreNorm n-embd (MultiHeadAttention n-head n-embd :dropout dropout)))"
+           "has 8 heads, and n-head is 1"]
+  ["block" (+ "(Residual (PreNorm n-embd (Residual (MultiHeadAttention n-embd n-head "
+              ":dropout dropout))))")
+           "not what attention makes of x normed"]
+  ["block" (+ "(Residual (nn.Sequential (PreNorm n-embd (MultiHeadAttention n-embd n-head "
+              ":dropout dropout)) (nn.LayerNorm n-embd)))")
+           "not what attention makes of x normed"]
   ["gpt" "(Block c.n-embd c.n-head :dropout c.dropout)" "weights, and this shape"]
   ["gpt" "(stack c.n-layer (fn [] (Block c.n-embd c.n-head)))" "dropout does nothing"]
   ["gpt" "(stack c.n-layer (fn [] (Block c.n-embd c.n-head :dropout 0.2)))" "called twice"]
   ["gpt" "(nn.Sequential #* (* [(Block c.n-embd c.n-head :dropout c.dropout)] c.n-layer))"
          "weights, and this shape"]
+  ["gpt" "(stack c.n-head (fn [] (Block c.n-embd c.n-layer :dropout c.dropout)))"
+         "all three numbers come from c"]
+  ["gpt" "(stack 2 (fn [] (Block c.n-embd c.n-head :dropout c.dropout)))" "n-layer 1"]
+  ["gpt" "(stack c.n-layer (fn [] (Block 8 c.n-head :dropout c.dropout)))" "n-embd 12"]
+  ["gpt" "(stack c.n-layer (fn [] (Block c.n-embd 2 :dropout c.dropout)))"
+         "has 2 heads, and n-head is 4"]
   ["paper" "(attend (self.query memory) (self.key x) (self.value x))" "has the shape"]
   ["paper" "(attend (self.query x) (self.key x) (self.value x))" "makes no difference"]
   ["paper" "(attend (self.query x) (self.key memory) (self.value x))" "both come from memory"]
@@ -257,11 +277,12 @@ exercise is passed by its solution and by nothing that is wrong."
   ["tuning" "[model.embed model.bodi]" "AttributeError"]
   ["ladder" "(MultiHeadAttention c.n-embd c.n-head)" "of the gradient|let x through"]
   ["ladder" "(Residual (FeedForward c.n-embd))" "all of its past"]
-  ["ladder" "(Residual (MultiHeadAttention c.n-embd 1))" "has 1 heads, and c.n-head is 2"]
+  ["ladder" "(Residual (MultiHeadAttention c.n-embd 1))" "has 1 heads, and n-head is 2"]
   ["ladder" "(Residual (fn [x] ((MultiHeadAttention c.n-embd c.n-head) x)))" "called twice"]
   ["ladder" "(Residual (Residual (MultiHeadAttention c.n-embd c.n-head)))" "let x through"]
   ["handmade" "[0.01 (* 0.99 stay) (* 0.99 (- 1 stay))]" "looks like probabilities"]
   ["handmade" "[0 stay (- 1 stay)]" "looks like probabilities"]
+  ["handmade" "[0.1 stay (- 1 stay)]" "looks like probabilities"]
   ["handmade" "[NEVER (log stay) (log (- 1 stay))]" "a line ends some time"]
   ["handmade" "[(log 0.01) (log 0.5) (log 0.5)]" "with stay 0.25"]
   ["handmade" "[(log 0.01) (log (- 1 stay)) (log stay)]"
@@ -368,6 +389,29 @@ exercise is passed by its solution and by nothing that is wrong."
           "a layer is made first, and called with x later")
         #("embed" "(+ (self.token ids) (self.position ids))"
           "an embedding was asked for a row that it does not have")
+        #("bigram" "(.mean -given)" "the minus is an operator: (- given)")
+        #("generate" "(ncut ids : (: (- block-size)))"
+          "nothing is left of that tensor: what was cut away before?")
+        #("train" "(sum losses) / (len losses)"
+          "/ is set like a variable: in Hy the operator comes first: (/ a b)")
+        #("train" "(.mean losses)"
+          "(sum x) and (len x) take lists, and (torch.stack x) makes one tensor of many")
+        #("train" "(.mean (torch.tensor losses))"
+          "they keep the number and forget how it was computed")
+        #("train" "(.item (get losses 0))"
+          ".item has taken the number out of its tensor: leave it in")
+        #("head" "(/ (@ q (.transpose k -2 -1)) (.sqrt D))" "of a number x it is (sqrt x)")
+        #("head" "(/ (@ q (.transpose k -2 -1)) sqrt D)"
+          "a function is called in parentheses of its own: (f x)")
+        #("head" "(sqrt (/ (@ q (.transpose k -2 -1)) D))" "of a tensor x it is (.sqrt x)")
+        #("head" "(/ (@ q (.transpose k -2 -1)) (math.sqrt D))" "write (import math) above")
+        #("block" "(Residual (PreNorm n-embd (MultiHeadAttention n-embd n-head dropout)))"
+          "what stands behind a * in the parameters is given by name, as :dropout p")
+        #("block" "(Residual (PreNorm n-embd (MultiHeadAttention n-embd n-head dropout=dropout)))"
+          "in Hy it is :dropout dropout")
+        #("tuning" "[\"embed\" \"body\"]" "what stands in quotes is text: a name has none")
+        #("handmade" "[(log 1/100) (log stay) (log 1-stay)]"
+          "in Hy the operator comes first: (/ 1 100)")
         #("embed" "(self.token(ids) + self.position(places))"
           "self.token( is Python: in Hy it is (.token self ...)")])]
       test-slips-in-the-hole [name answer words tmp-path]
@@ -390,7 +434,15 @@ exercise is passed by its solution and by nothing that is wrong."
                       ["torch.zeros(3)" "(torch.zeros ...)"] ["t.sum(0)" "(.sum t ...)"]]]
     (assert (.endswith (python-in text) words)))
   (for [text ["x" "(= x 3)" "(if x y z)" "x == 3"]]
-    (assert (is None (python-in text)))))
+    (assert (is None (python-in text))))
+  (for [name ["->" "-" "n-embd" "x.shape" "x==3" "1,000"]]
+    (assert (is None (glued name))))
+  (for [[name words] [["n-head*2" "(* n-head 2)"] ["1-stay" "(- 1 stay)"]
+                      ["-n-embd:" "(- n-embd)"]]]
+    (assert (.endswith (glued name) words)))
+  (assert (in "(/ a b)" (infix-in "(defn f [x] [(setv y x  z (sum x) / 2)])")))
+  (assert (is None (infix-in "(setv y (/ x 2)  [a b] c)")))
+  (assert (is None (hint-for (AttributeError "'int' object has no attribute 'backward'") ""))))
 
 (defn test-a-block-may-add-by-itself [tmp-path]
   "Not every right one is made of Residuals."

@@ -18,7 +18,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          nanogpt-hy.errors [RequestError UserError WorkError]
          nanogpt-hy.lab.data.texts [read-text]
          nanogpt-hy.lab.files [write-atomic]
-         nanogpt-hy.lab.lisp.hints [hint-for python-in]
+         nanogpt-hy.lab.lisp.hints [hint-for infix-in python-in]
          nanogpt-hy.lessons.lesson [Exercise Solution Text]
          nanogpt-hy.lessons.page [plain])
 
@@ -106,7 +106,8 @@ The learner's file is Hy code and is run as such: it is their own, and running i
       (raise (WorkError f"{path}{(where-in path e)}: the hole is still there: write {e}")
              :from None))
     (except [e UserError]
-      (raise (WorkError f"{path}: {piece}: {e}") :from None))
+      (setv hint (infix-in text))
+      (raise (WorkError (+ f"{path}: {piece}: {e}" (if hint f"; {hint}" ""))) :from None))
     (except [e HyLanguageError]
       (raise (not-readable path text e) :from None))
     (except [KeyboardInterrupt]

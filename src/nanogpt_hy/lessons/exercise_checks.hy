@@ -6,14 +6,14 @@
          torch.nn :as nn
          torch.nn.functional :as F
          nanogpt-hy.config [GPTConfig]
-         nanogpt-hy.course [FeedForward MultiHeadAttention]
+         nanogpt-hy.course [FeedForward GPT MultiHeadAttention]
          nanogpt-hy.ladder [parameters-count]
          nanogpt-hy.lessons.checks [CHECKS]
          nanogpt-hy.lessons.checks.attention [check-attention-weights check-embed
                                                 check-many-heads]
          nanogpt-hy.lessons.checks.basics [must must-be-shaped repeatable same]
          nanogpt-hy.lessons.checks.causality [check-causal check-position-wise sees-its-past]
-         nanogpt-hy.lessons.checks.transformer [check-block check-feed-forward])
+         nanogpt-hy.lessons.checks.transformer [check-block check-feed-forward check-gpt])
 
 
 ;;; Lesson 7
@@ -83,8 +83,21 @@
 
 ;;; Lesson 11
 
+(defn attention-of [model]
+  "The MultiHeadAttention layers of MODEL, in order."
+  (lfor  layer (.modules model)  :if (isinstance layer MultiHeadAttention)  layer))
+
+(defn must-have-heads [model n-head]
+  "CheckFailed unless each attention of MODEL has N-HEAD heads."
+  (for [layer (attention-of model)]
+    (setv count (len layer.heads.heads))
+    (must (= count n-head) f"attention has {count} heads, and n-head is {n-head}")))
+
 (defn [repeatable] check-whole-block [make]
-  "Block: as in the course, and attention is given x normed."
+  "Block: as in the course, and attention has n-head heads and is given x normed, and nothing but
+  what it makes of that is added."
+  (for [n-head [1 4]]
+    (must-have-heads (make 8 n-head) n-head))
   (check-block make)
   (setv block (make 8 2)
         x     (torch.randn 2 5 8)
@@ -93,7 +106,28 @@
     (nn.init.zeros_ p))                    ; what is left is x and what attention adds
   (must (torch.allclose (- (block large) large) (- (block x) x) :atol 1e-3)
         (+ "what attention adds depends on how large x is: give it x normed, then it sees only how "
-           "the channels compare")))
+           "the channels compare"))
+  (for [talk (attention-of block)]
+    (must (same (block x) (+ x (talk (F.layer-norm x [8]))))
+          (+ "what is added to x is not what attention makes of x normed: the norm stands before "
+             "attention, inside of the Residual, and nothing else does"))))
+
+
+;;; Lesson 12
+
+(defn [repeatable] check-whole-gpt [make]
+  "GPT: as in the course, in more sizes: in one of them a wrong number fits by chance."
+  (check-gpt make)
+  (for [[n-layer n-head n-embd] [[1 4 8] [3 1 12]]]
+    (setv c     (GPTConfig :vocab-size 5 :block-size 4
+                           :n-layer n-layer :n-head n-head :n-embd n-embd)
+          model (make c)
+          count (parameters-count model)
+          right (parameters-count (GPT c)))
+    (must (= count right)
+          (+ f"with n-layer {n-layer}, n-head {n-head} and n-embd {n-embd} it has {count} weights "
+             f"instead of {right}: all three numbers come from c"))
+    (must-have-heads model n-head)))
 
 
 ;;; Lesson 13
@@ -139,7 +173,7 @@
 
 (defn [repeatable] check-freeze [freeze]
   "(freeze model): only lm-head still learns."
-  (import nanogpt-hy.course [adamw GPT train-step])
+  (import nanogpt-hy.course [adamw train-step])
   (setv c (GPTConfig :vocab-size 5 :block-size 4 :n-layer 1 :n-head 1 :n-embd 4)
         model  (GPT c)
         before (deepcopy (.state-dict model))
@@ -174,10 +208,7 @@
         body (make c))
   (check-causal body 8)
   (sees-its-past body 8)
-  (for [layer (.modules body)
-        :if (isinstance layer MultiHeadAttention)]
-    (must (= (len layer.heads.heads) c.n-head)
-          f"attention has {(len layer.heads.heads)} heads, and c.n-head is {c.n-head}"))
+  (must-have-heads body c.n-head)
   (setv seen (parameters-count body))
   (must (= seen (parameters-count (make c)))
         "two bodies of one config differ in size")
@@ -204,7 +235,9 @@
     (must (not (.any (torch.isnan logits))) "the table holds NaN")
     (setv p (F.softmax logits :dim -1))
     (setv after-a (get logits 1))
-    (must (not (and (.all (>= after-a 0)) (< 0.999 (.item (.sum after-a)) 1.001)))
+    (must (not (and (.all (>= after-a 0))
+                    (or (< 0.999 (.item (.sum after-a)) 1.001)
+                        (< 0.999 (.item (.sum (cut after-a 1 None))) 1.001))))
           (+ "the row of a looks like probabilities, and softmax is still to come: rows are "
              "logits, so write the logarithm of what you want"))
     (must (< (.item (get p #(0 0))) 1e-6) "after a newline comes a line, not another newline")
@@ -227,6 +260,7 @@
    "many-heads"        check-heads-at-once
    "FeedForward"       check-thought
    "Block"             check-whole-block
+   "GPT"               check-whole-gpt
    "CrossAttention"    check-cross-attention
    "freeze"            check-freeze
    "deep-body"         check-deep

@@ -1,10 +1,13 @@
 "What to say to a Python programmer whose Hy went wrong: what often leads to such an error."
 
-(import  re
-         nanogpt-hy.forms [OPERATORS])
+(import  math
+         re
+         hy.models [Sequence Symbol]
+         nanogpt-hy.forms [head-name OPERATORS])
 
 (setv PARTS-OF-A-MODEL ["embed" "body" "lm-head"]
-      MODULES {"torch" "torch"  "nn" "torch.nn :as nn"  "F" "torch.nn.functional :as F"}
+      MODULES {"torch" "torch"  "math" "math"
+               "nn" "torch.nn :as nn"  "F" "torch.nn.functional :as F"}
       PREFIXED [#* OPERATORS "and" "or" "==" "+=" "-=" "*=" "/="]
       IN-HY {"true" "True"  "false" "False"  "none" "None"  "nil" "None"  "null" "None"
              "lambda" "(fn [x] ...)"  "else" "(if a b c)"  "elif" "(cond a b  c d)"}
@@ -40,6 +43,30 @@
          of              f"(.{name} {of} ...)"
          True            f"({name} ...)"))))
 
+(defn infix-in [text]
+  "What to say of an operator between two values in TEXT, which is Hy, where setv takes it for a
+  name; None if there is none. (setv y (f x) / 2) sets y and, to 2, a variable /."
+  (setv forms (list (hy.read-many text)))
+  (while forms
+    (setv form (.pop forms))
+    (for [name (if (= (head-name form) "setv") (cut form 1 None 2) [])]
+      (when (and (isinstance name Symbol) (re.fullmatch r"[^\w\s]+" name))
+        (return f"{name} is set like a variable: in Hy the operator comes first: ({name} a b)")))
+    (when (isinstance form Sequence)
+      (.extend forms form))))
+
+(defn glued [name]
+  "What to say of a NAME in which something of Python's is glued to a name: -x, x=3, 1/2; None if
+  there is no such thing."
+  (setv negative (re.fullmatch r"-([A-Za-z][\w.-]*):?" name)
+        keyword  (re.fullmatch r"([A-Za-z][\w-]*)=([^=].*)" name)
+        infix    (re.fullmatch r"(\d[\d.]*)([-+*/])([\w.-]+)|([\w.-]+)([+*/@])([\w.-]+)" name))
+  (cond
+    negative f"the minus is an operator: (- {(get negative 1)})"
+    keyword  f"in Hy it is :{(get keyword 1)} {(get keyword 2)}"
+    infix    (do (setv [a op b] (filter None (.groups infix)))
+                 f"in Hy the operator comes first: ({op} {a} {b})")))
+
 (defn hint-for-name [name text]
   "What to say of a NAME in TEXT that nothing has; None if there is nothing to say. In the REPL,
   where TEXT is empty, nothing is known of layers and parameters."
@@ -48,6 +75,7 @@
       (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
     (= name "->")       "-> is a macro: write (require hyrule [->]) above"
     (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
+    (glued name)        (glued name)
     (in name IN-HY)     f"in Hy it is {(get IN-HY name)}"
     (in name MODULES)   f"write (import {(get MODULES name)}) above"
     (not text)          (method-named name)
@@ -82,12 +110,35 @@
     (in "not callable" words)
       (or (python-in text) "(f x) calls f: there may be a parenthesis too many")
     (in "forward() missing" words)
-      (+ "a layer is called without its x: where a function is wanted that makes layers, write "
-         "(fn [] (Block ...))")
+      (+ "a layer is called without its x: no parentheses around the layer itself; where a "
+         "function is wanted that makes layers, write (fn [] (Block ...))")
     (in "index out of range in self" words)
       "an embedding was asked for a row that it does not have"
     (re.search r"\bints?\b.* got '?float" words)
       "a size is a whole number: (// a b) gives one, (/ a b) a float"
     (in "XcommaX'" words) "in Hy blanks divide, not commas"
     (in "has no attribute 'shape'" words)
-      "a layer was given what is no tensor: (f x) calls f, and a list is [a b]"))
+      "a layer was given what is no tensor: (f x) calls f, and a list is [a b]"
+    (setx found (re.search r"'(list|int|float|str)' object has no attribute '(\w+)'" words))
+      (hint-for-missing #* (.groups found))
+    (in "does not require grad" words)
+      (+ "no gradient gets through torch.tensor, .item and .detach: they keep the number and "
+         "forget how it was computed")
+    (in "converted to Python scalars" words)
+      "math's functions take one number; of all numbers of a tensor x it is (.sqrt x)"
+    (and (in "unsupported operand" words) (re.search r"'(builtin_)?(function|method)" words))
+      "a function is called in parentheses of its own: (f x)"
+    (re.search r"takes .* positional arguments? but" words)
+      (+ "each call has parentheses of its own, (f (g x)), and what stands behind a * in the "
+         "parameters is given by name, as :dropout p")
+    (in "with size 0" words)
+      "nothing is left of that tensor: what was cut away before?"))
+
+(defn hint-for-missing [kind name]
+  "What to say where something of that KIND has no attribute NAME; None if there is nothing."
+  (cond
+    (= kind "str")      "what stands in quotes is text: a name has none"
+    (= kind "list")     (+ "a list is no tensor: (sum x) and (len x) take lists, and "
+                           "(torch.stack x) makes one tensor of many")
+    (hasattr math name) f"of a number x it is ({name} x)"
+    (= kind "float")    ".item has taken the number out of its tensor: leave it in"))

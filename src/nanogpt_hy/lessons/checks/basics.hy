@@ -31,6 +31,10 @@
   (and (= x.shape y.shape) (torch.allclose x y :rtol 1e-4 :atol 1e-5)))
 
 (defn must-be-shaped [x shape what]
+  (must (is-not x None)
+        f"{what} is None: a function gives what its last form gives, and setv gives None")
+  (must (isinstance x torch.Tensor)
+        f"{what} is no tensor, but of type {(. (type x) __name__)}")
   (must (= (tuple x.shape) (tuple shape))
         f"{what} has the shape {(tuple x.shape)} instead of {(tuple shape)}"))
 

@@ -9,12 +9,12 @@
 
 (defn check-tokenizer [make * [text "First Citizen:\nBefore we proceed…"]]
   "(CharTokenizer text): .chars, .vocab-size, .encode, .decode."
-  (setv tokenizer (make text)
-        ids (.encode tokenizer text))
+  (setv tokenizer (make text))
   (must (= (list tokenizer.chars) (sorted (set text)))
         "chars should be the distinct characters in sorted order, the same on every machine")
   (must (= tokenizer.vocab-size (len (set text)))
         "vocab-size should be the number of distinct characters: as many rows as a table has")
+  (setv ids (.encode tokenizer text))
   (must (= (len ids) (len text))
         f"{(len text)} characters became {(len ids)} ids: each should become one")
   (must (= (set ids) (set (range (len (set text)))))

@@ -82,6 +82,10 @@
              "context, for it has no positions beyond block-size"))
     (must (torch.equal seen (ncut out : (: (max 0 (- n 1)) (+ n 3))))
           "the model is not shown the last tokens of what has been written so far"))
+  (try
+    (generate model prompt 1)
+    (except [IndexError]
+      (must False "with block-size 0 the model is shown nothing: 0 means no limit, so all tokens")))
   (must (torch.equal (generate model prompt 0) prompt) "0 more tokens should be the prompt alone"))
 
 (defn [repeatable] check-generate [generate]
