@@ -225,6 +225,7 @@ An introduction with a [link](there.md) and **words**.
   (setv out (went small ""))
   (assert (not-in "Which comes first?" out))
   (assert (not-in "An introduction" out))
+  (assert (not-in "Runs what came before" out))                  ; there are only questions in it
   (assert (in "=> 3" out))
   (assert (= (get (read-progress) "small" "sections") ["Predict" "Run"]))
   (assert (in "Which comes first?" (went small "b" "0.5"))))          ; done: it begins anew

@@ -14,7 +14,7 @@ exercise is passed by its solution and by nothing that is wrong."
          hy.compiler [hy-compile]
          pytest
          torch.nn :as nn
-         nanogpt-hy.course [attend gpt-body]
+         nanogpt-hy.course [attend cross-entropy gpt-body]
          nanogpt-hy.errors [RequestError WorkError]
          nanogpt-hy.lab.lisp.finding [find-piece]
          nanogpt-hy.lab.lisp.hints [glued hint-for infix-in python-in]
@@ -297,6 +297,32 @@ exercise is passed by its solution and by nothing that is wrong."
     (check-file lesson (filled lesson answer tmp-path)))
   (assert (not-in "\n" (str failed.value))))
 
+(defn [(pytest.mark.parametrize "order" [["zero-grad" "backward" "step"]
+                                        ["backward" "step" "zero-grad"]])]
+      test-gradients-may-be-emptied-before-or-after-a-step [order]
+  (defn train-step [model optimizer #* batches]
+    (setv loss (/ (sum (lfor  [x y] batches  (cross-entropy (model x) y))) (len batches)))
+    (for [name order]
+      ((getattr (if (= name "backward") loss optimizer) (hy.mangle name))))
+    (.detach loss))
+  ((get EXERCISE-CHECKS "train-step") train-step))
+
+(defn keeps-all [model optimizer #* batches]
+  "A train-step that gives a loss from which gradients could still be computed."
+  (.zero-grad optimizer)
+  (setv loss (/ (sum (lfor  [x y] batches  (cross-entropy (model x) y))) (len batches)))
+  (.backward loss)
+  (.step optimizer)
+  loss)
+
+(deflayer OtherNames [n-embd head-size]
+  "(B T C) (B S C) -> (B T D): cross-attention whose parts nobody can find."
+  [k (nn.Linear n-embd head-size)
+   q (nn.Linear n-embd head-size)
+   v (nn.Linear n-embd head-size)]
+  (forward [self x memory]
+    (attend (self.q x) (self.k memory) (self.v memory))))
+
 (deflayer BentCross [n-embd head-size]
   "(B T C) (B S C) -> (B T D): keys that are more than a linear layer makes."
   [key   (nn.Sequential (nn.Linear n-embd head-size) (nn.Tanh))
@@ -321,6 +347,8 @@ exercise is passed by its solution and by nothing that is wrong."
 (defn [(pytest.mark.parametrize #("piece" "form" "words") [
         #("many-heads" (fn [q k v n-head] q.mT) "together has the shape")
         #("CrossAttention" BentCross "are linear layers")
+        #("CrossAttention" OtherNames "parts with these names")
+        #("train-step" keeps-all "still holds what it was computed from")
         #("freeze" freeze-too-much "lm-head.bias did not learn")
         #("deep-body" (fn [c] (gpt-body (replace c :n-layer 3))) "does n-layer count")
         #("ab-table" (fn [stay] (cut (right-table stay) 2)) "the table has the shape")

@@ -157,8 +157,9 @@
   (setv moved (layer (torch.cat [x x] :dim 1) memory))
   (must (same (get moved #((slice None) (slice None 3))) y)
         "more places of x change what the first ones get: each asks memory for itself")
-  (for [p [layer.key layer.query layer.value]]
-    (must (isinstance p nn.Linear) "key, query and value are linear layers"))
+  (for [name ["key" "query" "value"]]
+    (must (isinstance (getattr layer name None) nn.Linear)
+          "key, query and value are linear layers, and parts with these names"))
   (must (same y (F.scaled-dot-product-attention (layer.query x) (layer.key memory)
                                                 (layer.value memory)))
         (+ "this is not attend with queries from x, and keys and values from memory, divided by "

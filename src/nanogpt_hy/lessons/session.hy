@@ -73,7 +73,9 @@ was done."
 
   (defn catch-up [self sections]
     "Run the code of SECTIONS unseen: what comes after them builds on it."
-    (.line self.page "(Runs what came before, unseen; some lessons take half a minute over it.)")
+    (when (any (gfor  section sections  part (get self.lesson.sections section)
+                      (isinstance part Code)))
+      (.line self.page "(Runs what came before, unseen; some lessons take half a minute over it.)"))
     (for [section sections
           part (get self.lesson.sections section)]
       (cond

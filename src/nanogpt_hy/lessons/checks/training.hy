@@ -3,7 +3,8 @@
 (eval-when-compile
   (require hyrule [ncut]
            nanogpt-hy.notation [deflayer]))
-(import  math [log]
+(import  copy [deepcopy]
+         math [log]
          torch
          torch.nn :as nn
          torch.nn.functional :as F
@@ -114,27 +115,26 @@
   "The mean loss over a batch, from torch itself."
   (F.cross-entropy (.flatten (model x) 0 1) (.flatten y)))
 
-(defn gradients [model]
-  "All gradients of MODEL in one tensor."
-  (torch.cat (lfor  p (.parameters model)  (.flatten (.clone p.grad)))))
-
 (defn weights [model]
   "All weights of MODEL in one tensor, as they are now."
   (torch.cat (lfor  p (.parameters model)  (.flatten (.clone (.detach p))))))
 
-(defn still [model]
-  "An optimizer whose steps are of size 0."
-  (torch.optim.SGD (.parameters model) :lr 0.0))
+(defn change [train-step model #* batches]
+  "How one step of plain gradient descent changes the weights of MODEL, which are then set back."
+  (setv state  (deepcopy (.state-dict model))
+        before (weights model))
+  (train-step model (torch.optim.SGD (.parameters model) :lr 1.0) #* batches)
+  (setv after (weights model))
+  (.load-state-dict model state)
+  (- after before))
 
 (defn step-is-one-gradient [train-step model x y]
-  "A step's gradient is its own batches' mean, whatever was there before."
-  (train-step model (still model) [x y])
-  (setv once (gradients model))
-  (train-step model (still model) [x y])
-  (must (same (gradients model) once)
+  "A step follows its own batches' mean gradient, whatever came before."
+  (change train-step model [x y])
+  (setv once (change train-step model [x y]))
+  (must (same (change train-step model [x y]) once)
         "gradients of earlier steps are still there: empty them before each step (zero-grad)")
-  (train-step model (still model) [(cut x 3) (cut y 3)] [(cut x 3 None) (cut y 3 None)])
-  (must (same (gradients model) once)
+  (must (same (change train-step model [(cut x 3) (cut y 3)] [(cut x 3 None) (cut y 3 None)]) once)
         (+ "two halves of a batch do not give the gradient of the whole: the mean over the batches "
            "is wanted, so that several small ones act as a large one")))
 
@@ -146,10 +146,13 @@
         adam   (torch.optim.AdamW (.parameters model) :lr 0.05)
         before (.item (plain-loss model x y))
         start  (weights model)
-        said   (.item (train-step model adam [x y])))
+        given  (train-step model adam [x y])
+        said   (.item given))
   (must (not (torch.equal (weights model) start)) "the weights did not change: nothing is learned")
   (must (< (abs (- said before)) 1e-5)
         f"the loss before the step is {before :.4f}, and {said :.4f} was given")
+  (must (not given.requires-grad)
+        "the loss that is given still holds what it was computed from, which takes memory: .detach")
   (for [_ (range 30)]
     (train-step model adam [x y]))
   (must (< (.item (plain-loss model x y)) (/ before 2))
