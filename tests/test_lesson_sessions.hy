@@ -120,6 +120,7 @@ An introduction with a [link](there.md) and **words**.
         #("1/2." 0.5) #("0.25." 0.25) #("25%." 0.25) #("10.6 million." 10.6) #("." None)
         #("1/0" None) #("ln a" None)
         #("ln 0" None) #("log(1/2)" (log 0.5)) #("(log 2)" (log 2)) #("-ln(1/2)" (- (log 0.5)))
+        #("0,111" 0.111) #("-0,125" -0.125)
         #("log10(3)" None) #("log" None)])]
       test-numbers-as-people-type-them [typed number]
   (assert (= (as-number typed) number)))

@@ -194,7 +194,7 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   (when (> (len text) LONGEST)
     (return None))
   (setv text (re.sub "(?<=[0-9])(million|m)$" "" (.rstrip (.replace (.strip text) " " "") ".")))
-  (when (re.fullmatch r"-?\d{1,3}(,\d{3})+" text)
+  (when (re.fullmatch r"-?[1-9]\d{0,2}(,\d{3})+" text)
     (setv text (.replace text "," "")))
   (setv logarithm (re.fullmatch r"(-?)\(?(?:ln|log)(.+)" text))
   (when logarithm

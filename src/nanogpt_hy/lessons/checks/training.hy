@@ -134,9 +134,9 @@
   (setv once (change train-step model [x y]))
   (must (same (change train-step model [x y]) once)
         "gradients of earlier steps are still there: empty them before each step (zero-grad)")
-  (must (same (change train-step model [(cut x 3) (cut y 3)] [(cut x 3 None) (cut y 3 None)]) once)
-        (+ "two halves of a batch do not give the gradient of the whole: the mean over the batches "
-           "is wanted, so that several small ones act as a large one")))
+  (must (same (change train-step model #* (zip (.chunk x 3) (.chunk y 3))) once)
+        (+ "three thirds of a batch do not give the gradient of the whole: the mean over the "
+           "batches is wanted, so that several small ones act as a large one")))
 
 (defn [repeatable] check-train-step [train-step]
   "(train-step model optimizer #* batches): a step down the mean loss; gives the loss before it."
