@@ -3,15 +3,13 @@
 Attention and the next token can be played with; the others are drawings, each with its numbers in a
 table. Prompts and tokens are data: the template escapes them, in text and in JSON."
 
-(import  io [BytesIO]
-         pathlib [Path]
+(import  pathlib [Path]
          re
          jinja2 [Environment StrictUndefined]
-         matplotlib [rc-context]
          nanogpt-hy.lab.inside.machine [state-name]
          nanogpt-hy.lab.inside.subject [shown]
          nanogpt-hy.lab.pictures.figures [figure-of]
-         nanogpt-hy.lab.pictures.plots [STYLE])
+         nanogpt-hy.lab.pictures.plots [picture-bytes])
 
 (setv TEMPLATE (/ (. (Path __file__) parent) "page.html.j2")
       TITLES {"positions" "Loss by position"  "loss" "Training"  "embeddings" "Embeddings"
@@ -23,12 +21,9 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
 (defn svg-of [data name]
   "plain data -> <svg>: its picture without a background, in the page's own ink. Ids begin with
   NAME, so that no two pictures on a page share one."
-  (setv out (BytesIO)
-        figure (figure-of data))
+  (setv figure (figure-of data))
   (.suptitle figure "")                  ; the page has the question above the picture
-  (with [_ (rc-context STYLE)]
-    (.savefig figure out :format "svg" :transparent True :metadata {"Date" None}))
-  (setv text (.decode (.getvalue out) "utf-8")
+  (setv text (.decode (picture-bytes figure "svg" :transparent True) "utf-8")
         text (cut text (.index text "<svg") None))
   (for [[pattern new] [[" id=\"image[^\"]*\""           ""]          ; equal images have equal ids
                        ["( id=\")"                    f"\\1{name}-"]
@@ -44,11 +39,7 @@ table. Prompts and tokens are data: the template escapes them, in text and in JS
 
 (defn png-of [data]
   "plain data -> bytes: its picture as a PNG file, for a notebook."
-  (setv out (BytesIO)
-        figure (figure-of data))
-  (with [_ (rc-context STYLE)]
-    (.savefig figure out :format "png" :dpi 100))
-  (.getvalue out))
+  (picture-bytes (figure-of data) "png" :dpi 100))
 
 ;;; Their numbers
 

@@ -49,11 +49,15 @@ setting of a user's own session is changed."
     (raise (RequestError f"{path} is neither .png nor .svg: name a picture file that ends in one")))
   (cut suffix 1 None))
 
+(defn picture-bytes [figure kind #** options]
+  "Figure, \"png\" or \"svg\" -> bytes: its picture, as a file would hold it. OPTIONS: savefig's."
+  (setv out (BytesIO))
+  (with [_ (rc-context STYLE)]
+    (.savefig figure out :format kind #** options))
+  (.getvalue out))
+
 (defn save-figure [figure path]
   "Figure, file name -> None: the picture is in the file, whole or not at all."
   (setv kind  (picture-format path)
-        bytes (BytesIO))
-  (with [_ (rc-context STYLE)]
-    (.savefig figure bytes :format kind
-              :metadata (if (= kind "svg") {"Date" None  "Creator" "nanogpt-hy"} {})))
-  (write-atomic path (.getvalue bytes)))
+        about (if (= kind "svg") {"Date" None  "Creator" "nanogpt-hy"} {}))
+  (write-atomic path (picture-bytes figure kind :metadata about)))
