@@ -48,18 +48,17 @@ one operation for each group of weights and not one for each weight."
       (self.lie-apart groups)))
 
   (defn lie-apart [self groups]
-    (setv self.averages  (lfor  w self.weights  (torch.zeros-like w))
-          self.squares   (lfor  w self.weights  (torch.zeros-like w))
-          self.steps     (lfor  w self.weights  (torch.zeros [] :device w.device))
-          self.gradients None
-          self.param-groups [])
-    (for [g groups]
-      (setv start (sum (gfor  before self.param-groups  (len (get before "params"))))
-            own   (slice start (+ start (len (get g "params")))))
-      (.append self.param-groups {#** g
-                                  "averages" (get self.averages own)
-                                  "squares"  (get self.squares own)
-                                  "steps"    (get self.steps own)})))
+    (setv self.gradients None
+          self.param-groups
+            (lfor  g groups
+                   :setv own (get g "params")
+                   {#** g
+                    "averages" (lfor  w own  (torch.zeros-like w))
+                    "squares"  (lfor  w own  (torch.zeros-like w))
+                    "steps"    (lfor  w own  (torch.zeros [] :device w.device))})
+          [self.averages self.squares self.steps]
+            (lfor  name ["averages" "squares" "steps"]
+                   (lfor  g self.param-groups  one (get g name)  one))))
 
   (defn lie-flat [self groups]
     (setv self.numbers (flat-numbers self.weights)

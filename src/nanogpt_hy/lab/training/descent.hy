@@ -52,11 +52,9 @@
 
   (defn moments [self]
     "-> dict of tensors: what AdamW remembers of each weight, by the weight's place."
-    (setv found {})
-    (for [[place kinds] (enumerate (zip self.adamw.steps self.adamw.averages self.adamw.squares))
-          [kind tensor] (zip ["step" "exp_avg" "exp_avg_sq"] kinds)]
-      (setv (get found f"{place}.{kind}") tensor))
-    found)
+    (dfor  [place kinds] (enumerate (zip self.adamw.steps self.adamw.averages self.adamw.squares))
+           [kind tensor] (zip ["step" "exp_avg" "exp_avg_sq"] kinds)
+           f"{place}.{kind}" tensor))
 
   (defn [(torch.no-grad)] restore [self moments]
     "Take over MOMENTS, as the method of that name gave them."

@@ -69,9 +69,7 @@
   (setv ahead (under "ahead.")
         ;; Of a device that the run comes to only now, the file has no state.
         run.default-state (| (seeded-state run.train.seed run.device) (under "generator.default."))
-        run.ahead (or (lfor  i (range (// (len ahead) 2))
-                        [(get ahead f"{i}.0") (get ahead f"{i}.1")])
-                      None)
+        run.ahead (lfor  i (range (// (len ahead) 2))  [(get ahead f"{i}.0") (get ahead f"{i}.1")])
         run.step step)
   (for [name ["tokens" "seconds" "loss" "evaluated" "best" "stale"]]
     (setattr run name (get progress name)))
