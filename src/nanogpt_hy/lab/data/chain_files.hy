@@ -7,6 +7,7 @@
          numpy :as np
          tomlkit
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.data.encoding [codes]
          nanogpt-hy.lab.data.markov [Chain draw-lines]
          nanogpt-hy.lab.data.texts [Lines]
          nanogpt-hy.lab.files [atomic-file check-new read-toml remove write-atomic])
@@ -128,15 +129,12 @@
 
 (defn places [chain text]
   "str of N lines -> (N L): the place of each character among the chain's, V for any other."
-  (setv codes (np.array (list (map ord chain.chars)) "<u4")
-        order (np.argsort codes)
-        width (+ chain.line-length 1)
-        asked (ncut (.reshape (np.frombuffer (.encode text "utf-32-le" "surrogatepass") "<u4")
-                              -1 width)
-                    : :-1)
-        place (get order (np.minimum (np.searchsorted codes asked :sorter order)
-                                     (- (len codes) 1))))
-  (np.where (= (get codes place) asked) place (len codes)))
+  (setv known (codes chain.chars)
+        order (np.argsort known)
+        asked (ncut (.reshape (codes text) -1 (+ chain.line-length 1)) : :-1)
+        place (get order (np.minimum (np.searchsorted known asked :sorter order)
+                                     (- (len known) 1))))
+  (np.where (= (get known place) asked) place (len known)))
 
 (defn possible [chain places]
   "(N L) places of characters -> bool: known characters, possible starts, possible steps."

@@ -12,6 +12,7 @@
          numpy :as np
          nanogpt-hy.config [whole]
          nanogpt-hy.errors [RequestError]
+         nanogpt-hy.lab.data.encoding [codes]
          nanogpt-hy.lab.files [short])
 
 (setv MOST-NUMBERS    1,000,000        ; in a chain's largest table, (V V) or (L V)
@@ -133,12 +134,12 @@
   "(N L) numbers in [0, 1) -> str: N lines."
   (setv [N L]  draws.shape
         steps  (thresholds chain.transitions)                     ; (V V)
-        codes  (np.array (list (map ord chain.chars)) "<u4")      ; (V)
+        known  (codes chain.chars)                                ; (V)
         text   (np.full #(N (+ L 1)) (ord "\n") "<u4")            ; (N L+1)
         limits (get (thresholds chain.start) None))               ; (1 V), then (N V)
   (for [i (range L)]
     (setv drawn (.sum (>= (ncut draws : i None) limits) :axis 1)  ; (N)
-          (get text #((slice None) i)) (get codes drawn)
+          (get text #((slice None) i)) (get known drawn)
           limits (get steps drawn)))
   (.decode (.tobytes text) "utf-32-le"))
 
