@@ -133,11 +133,14 @@
         "without a mask, tokens in another order should give the same outputs in that order")
   (mask-is-obeyed (fn [q k * mask] (attend q k (torch.eye 6) :mask mask)) k k (past-only 6)))
 
+(defn plain-attention [q k v size]
+  "(B T D) x 3 -> (B T D): causal attention, its scores divided by the root of SIZE."
+  (setv scores (.masked-fill (scaled-scores q k size) (bnot (past-only (get q.shape 1))) -1e30))
+  (@ (F.softmax scores :dim -1) v))
+
 (defn plain-head [head x size]
   "What a causal head with these weights gives, when its scores are divided by the root of SIZE."
-  (setv scores (scaled-scores (head.query x) (head.key x) size)
-        scores (.masked-fill scores (bnot (past-only (get x.shape 1))) -1e30))
-  (@ (F.softmax scores :dim -1) (head.value x)))
+  (plain-attention (head.query x) (head.key x) (head.value x) size))
 
 (defn listens-evenly [head n-embd]
   "A HEAD whose keys say nothing takes the average of its past: all scores are 0."
@@ -189,11 +192,9 @@
     (setv y (attend-many q k v n-head))
     (must-be-shaped y [2 5 6] "what the heads give together")
     (check-causal (fn [x] (attend-many x x x n-head)) 6)
-    (setv parts [])
-    (for [[q1 k1 v1] (zip #* (lfor  x [q k v]  (.chunk x n-head :dim -1)))]
-      (setv scores (scaled-scores q1 k1 (// 6 n-head)))
-      (.append parts (@ (F.softmax (.masked-fill scores (bnot (past-only 5)) -1e30) :dim -1) v1)))
-    (must (same y (torch.cat parts :dim -1))
+    (setv parts (zip #* (lfor  x [q k v]  (.chunk x n-head :dim -1)))
+          alone (lfor  part parts  (plain-attention #* part (// 6 n-head))))
+    (must (same y (torch.cat alone :dim -1))
           (+ f"{n-head} heads at once do not give what they give one by one: split the channels "
              "into (H D) first and then swap the axes T and H, and back at the end"))))
 
