@@ -213,9 +213,7 @@ line's options are made from these two classes. A preset is a value; a variation
 
 (defn configs [vocab-size #* layers]
   "-> GPTConfig TrainConfig: the defaults, and over them LAYERS, dicts of underscored names."
-  (setv values {})
-  (for [layer layers]
-    (.update values layer))
+  (setv values (dfor  layer layers  [name value] (.items layer)  name value))
   (defn part [cls]
     (dfor  f (fields cls)  :if (in f.name values)  f.name (get values f.name)))
   [(GPTConfig #** (part GPTConfig) :vocab-size vocab-size)

@@ -33,11 +33,10 @@ next context: a Markov chain, of which everything can be computed. The idea is A
 
 (defn asked [about contexts]
   "[(n t)] -> (N V): the probabilities of what comes next, in double precision."
-  (setv out [])
-  (for [of-length contexts
-        some (.split of-length 1024)]
-    (.append out (F.softmax (.double (ncut (logits-of about some) : -1)) :dim -1)))
-  (setv p (.numpy (torch.cat out)))
+  (setv p (.numpy (torch.cat (lfor  of-length contexts
+                                    some (.split of-length 1024)
+                                    (F.softmax (.double (ncut (logits-of about some) : -1))
+                                               :dim -1)))))
   (unless (.all (np.isfinite p))
     (raise (WorkError "the model gives no probabilities, its weights are not finite: use another")))
   p)

@@ -86,23 +86,20 @@ floor."
 
 (defn mean-rows [keys order rows weights]
   "[key] of N, [key] of K, (N V), (N) -> [V floats or None] of K: the mean row for each key."
-  (setv out [])
-  (for [key order]
-    (setv w (* weights (np.array (lfor  k keys  (= k key)))))
-    (.append out (if (> (.sum w) 0) (.tolist (/ (@ w rows) (.sum w))) None)))
-  out)
+  (lfor  key order
+         :setv w (* weights (np.array (lfor  k keys  (= k key))))
+         (if (> (.sum w) 0) (.tolist (/ (@ w rows) (.sum w))) None)))
 
 ;;; Against a chain
 
 (defn by-position [contexts weights losses chain]
   "What the model loses at each place of a line, beside the floor there."
   (setv places (np.array (lfor  c contexts  (len c)))
-        spots  (range 1 (+ chain.line-length 2))
-        at     (fn [n] (= places n)))
+        spots  (range 1 (+ chain.line-length 2)))
   {"positions" (lfor  n spots  (if (> n chain.line-length) "↵" f"{n}"))
    "floor" (floors-by-position chain)
    "loss" (lfor  n spots
-                 :setv w (* weights (at n))
+                 :setv w (* weights (= places n))
                  (if (> (.sum w) 0) (float (/ (@ w losses) (.sum w))) None))})
 
 (defn against-chain [about chain]

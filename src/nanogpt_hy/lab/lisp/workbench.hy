@@ -37,19 +37,16 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
 
 (defn names-at-hand []
   "name -> value: torch, the course, and what AT-HAND lists."
-  (setv course (import-module "nanogpt_hy.course")
-        names {"hy" hy
-               "torch" (import-module "torch")
-               "nn" (import-module "torch.nn")
-               "F" (import-module "torch.nn.functional")})
-  (for [[name value] (.items (vars course))]
-    (when (.startswith (getattr value "__module__" "") "nanogpt_hy.course.")
-      (setv (get names name) value)))
-  (for [[module own] AT-HAND
-        name own]
-    (setv (get names (hy.mangle name))
-          (getattr (import-module f"nanogpt_hy.{module}") (hy.mangle name))))
-  names)
+  {"hy" hy
+   "torch" (import-module "torch")
+   "nn" (import-module "torch.nn")
+   "F" (import-module "torch.nn.functional")
+   #** (dfor  [name value] (.items (vars (import-module "nanogpt_hy.course")))
+              :if (.startswith (getattr value "__module__" "") "nanogpt_hy.course.")
+              name value)
+   #** (dfor  [module names] AT-HAND
+              name (map hy.mangle names)
+              name (getattr (import-module f"nanogpt_hy.{module}") name))})
 
 (defn show [what #** options]
   "Print the source of WHAT, a name or the thing itself: (show \"s08\"), (show Head :python True),
