@@ -101,7 +101,7 @@ It is the sampler's own `steps` that are told of here, so the text is the one th
 
 (defn filters-anything [settings]
   "Whether SETTINGS draw otherwise than with the model's own probabilities."
-  (not (= #(settings.temperature settings.top-k settings.top-p) #(1 0 1))))
+  (!= #(settings.temperature settings.top-k settings.top-p) #(1 0 1)))
 
 (defn explain-header [filtered]
   "The line above `explain-line`s."

@@ -289,9 +289,7 @@ The idea of a transformer by hand, and its task aabaabaab..., are Theia Vogel's
         path (/ (Path (or folder f"runs/handmade-{name}")) "best.safetensors"))
   (check-free path)
   (make-folder path.parent)
-  (save-checkpoint path
-                   (as-model-part (.state-dict made.model))
-                   made.meta)
+  (save-checkpoint path (as-model-part (.state-dict made.model)) made.meta)
   path)
 
 (defn command [name * [out None] #** options]

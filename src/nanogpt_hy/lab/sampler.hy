@@ -245,7 +245,7 @@ model is `steps`."
 (defn batches [count size]
   "The numbers below COUNT in runs of SIZE
   ; (list (map list (batches 5 2))) => [[0 1] [2 3] [4]]"
-  (gfor  start (range 0 count size)  (range start (min count (+ start size)))))
+  (gfor  start (range 0 count size)  (cut (range count) start (+ start size))))
 
 (defn sample-texts [model tokenizer out * [prompt ""] [settings (Settings)] [starts None] #** how]
   "-> list of str: samples, written to the file OUT one after the other, a line of dashes between

@@ -44,7 +44,6 @@
                                 f"{(get e.object e.start) :#x}): convert it, as iconv does")))))
     (yield text)))
 
-
 (defn decode-text [data path]
   "The characters of a UTF-8 file, as `decoded` gives them."
   (.join "" (decoded [data] path)))

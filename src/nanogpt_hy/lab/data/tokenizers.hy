@@ -85,7 +85,6 @@ Importing this loads no torch; making a Characters does."
     True                  (refuse-tokenizer "the request"
                                             f"asks for the tokenizer {(short spec)}")))
 
-
 (defn can-have-made [spec tokenizer]
   "Whether SPEC, as make-tokenizer has it, can have made TOKENIZER. What char makes depends on the
   text, and how many of the N pieces that bpe:N may learn it gives."

@@ -83,7 +83,6 @@ and only plain tensors of finite floats are taken."
                     "data" {"imported" (. (Path source) name)}})
   path)
 
-
 (defn write-files [out files]
   "Write FILES, name -> text or bytes, into the new folder OUT; -> a note for each."
   (setv out (Path out))

@@ -80,8 +80,7 @@
                     f"  {(get c "kl") :6.4f}  "
                     (fit (expectation (get data "chars") (get c "true") (- room 2)) room)
                     (expectation (get data "chars") (get c "model") (- room 2)))))
-  (say-wrapped console (+ "The contexts at which most is lost"
-                          f", {(len some)} of {(len contexts)}."))
+  (say-wrapped console f"The contexts at which most is lost, {(len some)} of {(len contexts)}.")
   (say console)
   (for [line (matrix-lines data console.width true)]
     (say console (.rstrip line)))

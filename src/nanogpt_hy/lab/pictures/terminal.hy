@@ -102,11 +102,10 @@ Each function takes the plain data of one kind and a rich Console, whose width i
 (defn show-attention [data console]
   (heading data console)
   (setv heads (lfor  layer (get data "layers")  head (get layer "heads")  #(layer head))
-        tokens (get data "tokens")
-        room console.width
         panels (lfor  [layer head] heads
                       (panel f"layer {(get layer "layer")} head {(get head "head")}"
-                             tokens (get head "weights") room (= (len heads) 1))))
+                             (get data "tokens") (get head "weights") console.width
+                             (= (len heads) 1))))
   (for [line (side-by-side panels console.width)]
     (say console line))
   (say console (legend)))

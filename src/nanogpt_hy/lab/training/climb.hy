@@ -80,9 +80,8 @@ kept as a line of results.jsonl, so that an interrupted climb goes on where it s
 
 (defn rung-key [rung corpus]
   "-> text: the same for the same work, another one for any other."
-  (setv work [rung.stage (asdict rung.config) (asdict rung.train) corpus.sha256
-              (.state corpus.tokenizer)])
-  (json-hash work))
+  (json-hash [rung.stage (asdict rung.config) (asdict rung.train) corpus.sha256
+              (.state corpus.tokenizer)]))
 
 ;;; What is done already
 
