@@ -43,7 +43,13 @@
   (assert (in "is a text file" (refusals (/ tmp-path "x.txt")))))
 
 (defn test-a-device-is-not-opened []
-  (assert (in "no regular file" (refusal opened os.devnull))))
+  (assert (in "no regular file" (refusal (. (opened os.devnull) __enter__)))))
+
+(defn test-a-disk-that-cannot-be-read-is-named [ckpt]
+  (defn read []
+    (with [_ (opened ckpt)]
+      (raise (OSError 5 "Input/output error"))))
+  (assert (in f"{ckpt} cannot be read (Input/output error)" (refusal read))))
 
 (defn test-eight-axes-are-not-too-many [tmp-path]
   (setv tensors {"model.w" (torch.ones 1 1 1 1 1 1 1 2)})

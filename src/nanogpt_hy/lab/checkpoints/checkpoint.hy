@@ -84,9 +84,8 @@ and metadata are checked before any weight is read, sizes before memory is asked
 
 (defn promised [path]
   "file or run's folder -> Path, {key: text}, {name: (dtype shape)}: what the header promises."
-  (setv path        (checkpoint-path path)
-        [file size] (opened path))
-  (with [file file]
+  (setv path (checkpoint-path path))
+  (with [[file size] (opened path)]
     (setv [entries notes] (read-header path file size)))
   #(path notes entries))
 
@@ -103,10 +102,9 @@ and metadata are checked before any weight is read, sizes before memory is asked
   "file or run's folder -> {name: tensor}, dict: the checkpoint's tensors and metadata.
   Weights come to DEVICE. All else stays on the CPU: generators want their state from there, and an
   optimizer brings its own to where it belongs."
-  (setv path        (checkpoint-path path)
-        [file size] (opened path))
+  (setv path (checkpoint-path path))
   ;; Header and data come through one open file: a run may put a newer one in its place meanwhile.
-  (with [file file]
+  (with [[file size] (opened path)]
     (setv [entries notes] (read-header path file size)
           meta            (check-meta path notes entries))
     (.seek file 0)

@@ -7,7 +7,8 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  math [prod]
+(import  contextlib [contextmanager]
+         math [prod]
          os
          nanogpt-hy.config [whole]
          nanogpt-hy.lab.files [is-special short]
@@ -21,13 +22,13 @@ byte of a tensor is read, and whatever is wrong ends in one line that says what.
 
 ;;; The file and its first bytes
 
-(defn opened [path]
-  "Path -> binary file, int: the regular file, open, and its size."
+(defn [contextmanager] opened [path]
+  "Within, the regular file at PATH, open, and its size in bytes."
   (when (is-special path)
     (refuse path "is no regular file"))
   (try
-    (setv file (open path "rb"))
-    #(file (. (os.fstat (.fileno file)) st-size))
+    (with [file (open path "rb")]
+      (yield #(file (. (os.fstat (.fileno file)) st-size))))
     (except [e OSError]
       (refuse path f"cannot be read ({(or e.strerror e)})" "check the name and the permissions"))))
 

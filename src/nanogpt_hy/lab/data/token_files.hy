@@ -109,8 +109,7 @@ are asked for: to check them all would mean to read them all."
 
 (defn token-facts [path]
   "file name -> dict, (N): what a token file says of its text, checked, and its ids, mapped."
-  (setv [file size] (opened path))
-  (with [file file]
+  (with [[file size] (opened path)]
     (setv [entries notes] (read-header path file size))
     (unless (and (in KEY notes) (= (list entries) ["tokens"]))
       (refuse path "is a .safetensors file, but no text and no token file"
