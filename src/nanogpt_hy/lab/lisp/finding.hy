@@ -19,7 +19,7 @@ Nothing is imported to find a piece, so this loads no torch."
              "products" "recording" "backprop" "inference" "kv-cache" "lab" "lessons"])
 
 ;; A definition that starts a line: what defines it, and, after decorators or a type, its name.
-(setv DEFINITION (re.compile (+ r"^\((defn|defclass|deflayer|defmacro|setv)\s+(?::async\s+)?"
+(setv DEFINITION (re.compile (+ r"^\((defn|defclass|deflayer|defmacro|setv)\s+"
                                 r"(?:\[(?:[^\[\]]|\[[^\]]*\])*\]\s+)?(?:#\^\s*\S+\s+)?"
                                 r"([^\s()\[\]{}\"#:]+)")
                              re.MULTILINE))

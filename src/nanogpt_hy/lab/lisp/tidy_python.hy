@@ -46,7 +46,6 @@
     node)
 
   (defn visit-FunctionDef [self node] (.indented self node))
-  (defn visit-AsyncFunctionDef [self node] (.indented self node))
   (defn visit-ClassDef [self node] (.indented self node)))
 
 (defn is-slice-call [node]

@@ -75,7 +75,7 @@ Nothing is imported for it but the macros, hyrule's among them, so this loads no
         tree (hy-compile form (macro-module piece.path) :import-stdlib False))
   (when piece.method
     (setv [own #* _] (lfor  node (ast.walk tree)
-                            :if (and (isinstance node #(ast.FunctionDef ast.AsyncFunctionDef))
+                            :if (and (isinstance node ast.FunctionDef)
                                      (= node.name (hy.mangle piece.method)))
                             node)
           tree (ast.Module [own] [])))
