@@ -145,10 +145,7 @@
 
 (defn known-yardsticks [corpus folder]
   "Corpus -> {words: nats}: what the losses of the run in FOLDER stand beside."
-  (dfor  [name loss] (.items (yardsticks corpus (block-size-of folder)))
+  (setv block-size (get (read-meta folder) "config" "block_size"))
+  (dfor  [name loss] (.items (yardsticks corpus block-size))
          :if (not (or (is loss None) (= name "floor here")))
          name loss))
-
-(defn block-size-of [folder]
-  "A run's context, by its checkpoint."
-  (get (read-meta folder) "config" "block_size"))

@@ -6,7 +6,6 @@
 (eval-when-compile
   (require hyrule [unless]))
 (import  dataclasses [asdict]
-         json
          nanogpt-hy.errors [RequestError]
          nanogpt-hy.lab.checkpoints.checkpoint [as-model-part load-weights model-part
                                                 save-checkpoint]
@@ -80,10 +79,7 @@
 (defn fork [run]
   "A copy of RUN that goes its own way and writes nothing."
   (setv copy (Run run.corpus run.config run.train :stage run.stage))
-  (restore copy
-           (dfor  [name t] (.items (state-tensors run))  name (.clone t))
-           run.step
-           (json.loads (json.dumps (progress run))))
+  (restore copy (state-tensors run) run.step (progress run))         ; which copies all that changes
   copy)
 
 ;;; Its metrics
