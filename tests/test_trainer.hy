@@ -1,6 +1,7 @@
 "The long run: what is trained, that nothing else changes it, and that nothing of it is lost."
 
 (import  collections [Counter]
+         concurrent.futures [ThreadPoolExecutor]
          dataclasses [replace]
          json
          math [exp inf log sqrt]
@@ -314,6 +315,12 @@
   (assert (= command f"nanogpt-hy train {ab} --out {tmp-path}/run --resume")))
 
 ;;; When it goes wrong, and when it is enough
+
+(defn test-another-thread-can-train-too [ab]
+  (setv run (small ab :max-iters 2))
+  (with [pool (ThreadPoolExecutor 1)]
+    (assert (= (.result (pool.submit go run)) "all steps are done")))
+  (assert (= run.step 2)))
 
 (defn test-a-loss-that-is-not-finite-stops-the-run [ab tmp-path]
   (setv run (begin (small ab :folder tmp-path)))

@@ -9,6 +9,7 @@
          re
          signal
          tempfile [TemporaryFile]
+         threading
          tomlkit
          nanogpt-hy.config [configs check-keys FIELDS option-name preset]
          nanogpt-hy.errors [RequestError]
@@ -163,7 +164,8 @@
 
 (defn [contextmanager] polite-stop [run]
   "Within, Ctrl-C, SIGTERM and the closing of the terminal let the step be finished. A second one
-  stops at once. Many processes finish the step after which all have heard of it."
+  stops at once. Many processes finish the step after which all have heard of it. In another thread
+  than the main one, which alone hears signals, nothing is done."
   (defn ask [number frame]
     (when run.asked
       (raise (KeyboardInterrupt)))
@@ -171,7 +173,7 @@
     (when (is run.group ALONE)
       (setv run.stopping run.asked)))
   (setv before {})
-  (for [name EXIT-CODES]
+  (for [name EXIT-CODES  :if (is (threading.current-thread) (threading.main-thread))]
     (setv number (getattr signal name None))           ; Windows has no SIGHUP
     (unless (or (is number None)
                 (and (= name "SIGHUP") (= (signal.getsignal number) signal.SIG-IGN)))     ; nohup's
