@@ -7,6 +7,7 @@
 (eval-when-compile
   (require hyrule [-> ncut unless]))
 (import  dataclasses [dataclass]
+         itertools [pairwise]
          math [inf]
          numbers [Real]
          numpy :as np
@@ -179,7 +180,7 @@
   A piece that `begins` stands at its line's start, one that `ends` reaches the line's end."
   (setv L     chain.line-length
         at    (lfor  c piece  (.find chain.chars c))
-        steps (gfor  [i j] (zip at (cut at 1 None))  (get chain.transitions i j)))
+        steps (gfor  [i j] (pairwise at)  (get chain.transitions i j)))
   (when (or (> (len piece) L) (in -1 at) (not (all steps)))
     (return (np.zeros 1)))
   (setv w (if piece

@@ -3,7 +3,8 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
 
 (eval-when-compile
   (require hyrule [unless]))
-(import  json
+(import  itertools [pairwise]
+         json
          sys
          torch
          nanogpt-hy.errors [RequestError UserError]
@@ -71,7 +72,7 @@ terminal, as JSON, as a picture, as DOT, or all together on one HTML page."
         windows (gfor  start (range (max 1 (- (+ (len ids) 1) length)))
                        :if (= (get ids start) (get ids 0))       ; alike, so that lines stay whole
                        (cut ids start (+ start length))))
-  (max windows :key (fn [w] (len (set (zip w (cut w 1 None)))))))
+  (max windows :key (fn [w] (len (set (pairwise w))))))
 
 (defn if-there [text request]
   "What the function TEXT gives, or None where no text is asked for and that of the run is gone."
