@@ -381,6 +381,10 @@
   (assert (= (len axes.texts) 16))
   (assert (= (.get-title axes) "many; 1 rarer ones left out")))
 
+(defn test-states-that-are-all-rare-are-drawn [axes]
+  (draw-states axes (* [(state "a" 0.0004)] 2048) "all")
+  (assert (= (len axes.texts) 24)))
+
 (defn test-the-most-frequent-states-are-drawn-if-there-are-too-many [axes]
   (draw-states axes (lfor  i (range 30)  (state f"{i}" (/ (+ i 1) 465))) "many")
   (assert (= (lfor  t axes.texts  (get (.split (.get-text t)) 0)) (lfor  i (range 6 30)  f"{i}"))))

@@ -29,9 +29,9 @@
 
 (defn draw-states [axes states title]
   "States on a circle, the more frequent the larger; an arrow for each token that may come."
-  (setv order (if (> (len states) FEW-NODES)
-                (lfor  [i s] (enumerate states)  :if (>= (get s "stationary") RARE)  i)
-                (range (len states)))
+  (setv order (or (when (> (len states) FEW-NODES)
+                    (lfor  [i s] (enumerate states)  :if (>= (get s "stationary") RARE)  i))
+                  (range (len states)))        ; where all are rare, too
         order (cut (sorted order :key (fn [i] (- (get states i "stationary")))) MOST-NODES)
         order (sorted order)
         place (dict (zip order (on-circle (len order))))
