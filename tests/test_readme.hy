@@ -60,16 +60,25 @@
   (for [path [#* (.glob (/ source "course") "s*.hy") #* (.glob source "[a-z]*.hy")]]
     (assert (re.search rf"(?m)^  .*\b{path.name}\b" text) path)))
 
+(defn anchors [text]
+  "What a link into the Markdown TEXT may name after its #, as GitHub makes it of the headings."
+  (lfor  words (re.findall r"(?m)^#+ (.*)$" text)
+         (.replace (re.sub r"[^\w -]" "" (.lower words)) " " "-")))
+
 (defn test-links-lead-somewhere [root]
-  (setv text     (.read-text (/ root "README.md") :encoding "utf-8")
-        headings (lfor  words (re.findall r"(?m)^#+ (.*)$" text)
-                        (.replace (re.sub r"[^\w -]" "" (.lower words)) " " "-"))
-        links    (re.findall r"\]\(([^)\s]+)\)" text))
-  (assert (> (len links) 10))
-  (for [link links  :if (not (.startswith link "https://"))]
-    (if (.startswith link "#")
-      (assert (in (cut link 1 None) headings) link)
-      (assert (.exists (/ root link)) link))))
+  (setv pages (lfor  folder ["" "data" "scripts/benchmark" "src/nanogpt_hy/lab/training"]
+                     (/ root folder "README.md"))
+        links (lfor  page pages
+                     link (re.findall r"\]\(([^)\s]+)\)" (.read-text page :encoding "utf-8"))
+                     :if (not (.startswith link "https://"))
+                     #(page link)))
+  (assert (> (len links) 20))
+  (for [[page link] links]
+    (setv [path _ anchor] (.partition link "#")
+          target (if path (/ page.parent path) page))
+    (assert (.exists target) f"{page}: {link}")
+    (when anchor
+      (assert (in anchor (anchors (.read-text target :encoding "utf-8"))) f"{page}: {link}"))))
 
 (defn test-the-code-runs [root tmp-path monkeypatch]
   (shutil.copytree (/ root "data") (/ tmp-path "data"))
