@@ -81,13 +81,15 @@
 
 (defn choose-device [name]
   "auto, cpu, cuda, cuda:1 or mps -> torch.device, reason."
-  (setv cuda (torch.cuda.is-available)
-        mps (torch.backends.mps.is-available))
   (cond
-    (!= name "auto") [(known-device name) "asked for"]
-    cuda             [(torch.device "cuda") f"found {(torch.cuda.get-device-name)}"]
-    mps              [(torch.device "mps") "found an Apple GPU"]
-    True             [(torch.device "cpu") "no GPU found"]))
+    (!= name "auto")
+      [(known-device name) "asked for"]
+    (torch.cuda.is-available)
+      [(torch.device "cuda") f"found {(torch.cuda.get-device-name)}"]
+    (torch.backends.mps.is-available)
+      [(torch.device "mps") "found an Apple GPU"]
+    True
+      [(torch.device "cpu") "no GPU found"]))
 
 (defn known-device [name]
   "The torch.device NAME, if this machine has it."
