@@ -42,7 +42,7 @@ A run goes on with the text, the model and the draws that it was begun with; the
     (raise (RequestError
       (+ f"cannot resume with another text: {folder} was trained on {(.get data "path")} "
          f"({(.get data "characters")} characters), and {path} ({characters}) is not the same: "
-         "give that text, or begin a new run without --resume")))))
+         "give that text, name that text's run with --out, or begin a new one without --resume")))))
 
 (defn check-same-tokenizer [spec tokenizer]
   "RequestError if SPEC, as --tokenizer has it, asks for another one than TOKENIZER."
