@@ -43,9 +43,9 @@
     (<= corpus.tokenizer.vocab-size TINY-ALPHABET)
       ["ab" f"the text has only {corpus.tokenizer.vocab-size} distinct tokens"]
     (= (. (get (own-device (here) (.get asked "device" "auto")) 0) type) "cuda")
-      ["shakespeare-gpu" "there is a GPU"]
+      ["shakespeare-gpu" "there is a CUDA GPU"]
     True
-      ["shakespeare-cpu" "there is no GPU"]))
+      ["shakespeare-cpu" "there is no CUDA GPU"]))
 
 (defn default-stage [preset-name]
   "What is trained where no stage is named: the fast GPT, and the course's for the lecture's runs."
