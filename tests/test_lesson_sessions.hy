@@ -378,11 +378,25 @@ An introduction with a [link](there.md) and **words**.
   (assert (= (read-progress said.append) {"head" {"sections" ["Run"]}}))
   (assert (= (len said) 1)))
 
-(defn test-deeply-nested-or-huge-files [home]
+(defn test-a-deeply-nested-file [home]
   (.mkdir home)
-  (for [text [(* "[" 100,000) (* " " 1,100,000)]]
-    (.write-text (progress-path) text)
-    (assert (= (read-progress (fn [text] None)) {}))))
+  (.write-text (progress-path) (* "[" 100,000))
+  (assert (= (read-progress (fn [text] None)) {})))
+
+(defn [(pytest.mark.parametrize #("what" "words") [
+        #("a folder"  "progress.json is a folder")
+        #("too large" "has more than 1,000,000 bytes")])]
+      test-a-file-that-cannot-be-read-is-left-as-it-is [what words home]
+  (.mkdir home)
+  (if (= what "a folder")
+    (.mkdir (progress-path))
+    (.write-text (progress-path) (* " " 1,100,000)))
+  (setv said [])
+  (assert (= (read-progress said.append) {}))
+  (assert (in words (get said 0)))
+  (assert (.endswith (get said 0) "; until then no progress is kept."))
+  (assert (is False (note-section "head" "Run")))
+  (assert (= (list (.iterdir home)) [(progress-path)])))
 
 (defn test-a-broken-file-that-cannot-be-set-aside [home]
   (.mkdir (/ home "progress.broken.json" "a folder") :parents True)

@@ -32,14 +32,16 @@
     (raise (ValueError "not a record of lessons")))
   values)
 
-(defn read-progress [[say print]]
-  "-> {lesson name: record}. A file that cannot be used is set aside, and SAY told so."
+(defn usable-progress [say]
+  "-> {lesson name: record}. A file that holds no such thing is set aside, and SAY told so;
+  RequestError where the file cannot be read, for what it holds may be in order."
   (setv path (progress-path))
   (unless (os.path.lexists path)
     (return {}))
+  (setv data (read-bytes path :most MOST))
   (try
-    (get (checked (json.loads (.decode (read-bytes path :most MOST) "utf-8"))) "lessons")
-    (except [e [ValueError RecursionError RequestError]]
+    (get (checked (json.loads (.decode data "utf-8"))) "lessons")
+    (except [e [ValueError RecursionError]]
       (setv aside (.with-suffix path ".broken.json"))
       (try
         (os.replace path aside)
@@ -48,18 +50,25 @@
           (say f"{path} cannot be used: {e}")))
       {})))
 
+(defn read-progress [[say print]]
+  "-> {lesson name: record}; none where the file cannot be used, of which SAY is told."
+  (try
+    (usable-progress say)
+    (except [e RequestError]
+      (say f"{e}; until then no progress is kept.")
+      {})))
+
 (defn note-progress [name change]
   "Let CHANGE, a function of the lesson's record, write into it, and save. False if that failed:
   a lesson goes on all the same."
-  (setv lessons (read-progress (fn [text] None))
-        record  (.setdefault lessons name {}))
-  (change record)
   (try
+    (setv lessons (usable-progress (fn [text] None)))
+    (change (.setdefault lessons name {}))
     (.mkdir (home) :parents True :exist-ok True)
     (write-atomic (progress-path)
                   (json.dumps {"version" 1  "lessons" lessons} :indent 1 :sort-keys True))
     True
-    (except [[OSError WorkError]]
+    (except [[OSError RequestError WorkError]]
       False)))
 
 (defn note-section [name section]
