@@ -167,7 +167,7 @@
 
 (setv BAD-TOMLS [#("n_layr = 2"            ["unknown key n_layr" "did you mean n_layer?"])
                  #("n-layer = 2"           ["unknown key n-layer" "did you mean n_layer?"])
-                 #("vocab_size = 3"        ["unknown key vocab_size"])
+                 #("vocab_size = 3"        ["key vocab_size" "the text decides it"])
                  #("qqq = 2"               ["unknown key qqq" "there are" "batch_size"])
                  #("[gpt]\nn_layer = 2"    ["unknown key gpt"])
                  #("bias = 1"              ["bias = 1" "true or false"])

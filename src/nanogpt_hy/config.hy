@@ -206,6 +206,8 @@ line's options are made from these two classes. A preset is a value; a variation
 (defn check-keys [source values]
   "VALUES, which came from SOURCE, if they name hyperparameters and are of their kinds."
   (for [[name value] (.items values)]
+    (when (= name "vocab_size")
+      (raise (RequestError f"{source} has the key vocab_size: leave it out, the text decides it")))
     (when (not-in name FIELDS)
       (raise (RequestError f"{source} has the unknown key {name}: {(nearest name FIELDS)}")))
     (check-kind source name value (. FIELDS [name] type)))

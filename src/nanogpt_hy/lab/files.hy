@@ -30,8 +30,8 @@ one or the new one, also after a kill -9 or a power cut."
   (.hexdigest (sha256 (.encode (json.dumps value :sort-keys True)))))
 
 (defn as-argument [path]
-  "file name -> text: the same as a command takes it, which is no option.
-  (as-argument \"-x.txt\")  ; => './-x.txt'"
+  "file name -> text: the same as a command takes it, which is no option
+  ; (as-argument \"-x.txt\") => \"./-x.txt\""
   (setv path (str path))
   (if (.startswith path "-") f"./{path}" path))
 

@@ -93,8 +93,8 @@
   (.print out (comparison-table found))
   (setv seeds (len (get found "stages" 0 "seeds"))
         spread (if (> seeds 1) f"; spread: standard deviation over {seeds} seeds" ""))
-  (.print out (+ f"\nloss: nats per token over the {(get found "val_tokens") :,} tokens of the "
-                 f"validation part, after {(get found "steps") :,} steps{spread}; "
+  (.print out (+ f"\nloss: nats per token over the validation part ({(get found "val_tokens") :,} "
+                 f"tokens), after {(get found "steps") :,} steps{spread}; "
                  "change: from the stage above"
                  (if (get found "floors")
                    "; floor: exact, the mean over all texts of the chain" ""))))
