@@ -362,9 +362,18 @@
     (assert (= inner (len (lfor  [x y] (on-circle count)  :if (< (+ (* x x) (* y y)) 0.9)  x))))))
 
 (defn test-only-what-leads-elsewhere-is-an-arrow [axes]
-  (arrow axes #(0 1) #(0 1) 0.5 "red" 14)
-  (arrow axes #(0 1) #(1 0) 0.5 "red" 14)
+  (arrow axes #(0 1) #(0 1) 0.5 "red" [None None])
+  (arrow axes #(0 1) #(1 0) 0.5 "red" [None None])
   (assert (= (lfor  patch axes.patches  (. (type patch) __name__)) ["Circle" "FancyArrowPatch"])))
+
+(defn [(pytest.mark.parametrize "name" ["a" "a long name"])] test-no-box-hides-an-arrow [axes name]
+  (draw-states axes (lfor  i (range 4)  (state name 0.25 [1.0] [(% (+ i 1) 4)])) "")
+  (.draw-without-rendering axes.figure)
+  (setv boxes (lfor  text axes.texts  (.padded (.get-window-extent (.get-bbox-patch text)) -2)))
+  (assert (= 4 (len axes.patches)))
+  (for [patch axes.patches
+        tip (.transform axes.transData (. (.get-path patch) vertices))]
+    (assert (not (any (gfor  box boxes  (.contains box #* tip)))))))
 
 (defn test-what-hardly-comes-has-no-arrow-and-each-token-a-colour [axes]
   (draw-states axes [(state "a" 1.0 [0.5 0.48 0.02 0.01] [0 0 0 0])] "")

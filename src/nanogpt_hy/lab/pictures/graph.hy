@@ -18,36 +18,43 @@
          :setv radius (if (and (> count FEW-NODES) (% i 2)) 0.8 1)
          #((* radius (cos angle)) (* radius (sin angle)))))
 
-(defn arrow [axes start end p colour size]
-  "From a state to a state or back to itself, the thicker the likelier."
-  (setv style (dict :arrowstyle "-|>" :mutation-scale 9 :color colour :alpha (+ 0.25 (* 0.75 p))
-                    :linewidth (+ 0.5 (* 2 p)) :shrinkA size :shrinkB size :zorder 1))
-  (if (= start end)
-    (.add-patch axes (Circle #((* 1.17 (get start 0)) (* 1.17 (get start 1))) 0.12 :fill False
-                             :edgecolor colour :linewidth (+ 0.5 (* 2 p)) :zorder 1))
-    (.add-patch axes (FancyArrowPatch start end :connectionstyle "arc3,rad=0.16" #** style))))
+(defn arrow [axes start end p colour boxes]
+  "From a state to a state, from the edge of one of their BOXES to that of the other, or back to
+  itself; the thicker the likelier."
+  (setv look (dict :color colour :alpha (+ 0.25 (* 0.75 p)) :linewidth (+ 0.5 (* 2 p)) :zorder 1)
+        [start-box end-box] boxes)
+  (.add-patch axes
+    (if (= start end)
+      (Circle (lfor  x start  (* 1.17 x)) 0.12 :fill False #** look)
+      (FancyArrowPatch start end :arrowstyle "-|>" :mutation-scale 9
+                       :connectionstyle "arc3,rad=0.16" :shrinkA 0 :shrinkB 2
+                       :patchA start-box :patchB end-box #** look))))
+
+(defn state-box [axes place state font]
+  "The name of a STATE at its PLACE, and how often it comes; -> the box around them."
+  (setv often (get state "stationary"))
+  (.get-bbox-patch
+    (.text axes #* place (+ (plain (state-name state 1)) f"\n{(* 100 often) :.1f} %")
+           :fontsize font :fontfamily "monospace" :ha "center" :va "center" :zorder 3
+           :bbox (dict :boxstyle "round,pad=0.3" :facecolor "white"
+                       :edgecolor (if (> often 0.001) INK FAINT)
+                       :linewidth (+ 0.6 (* 4 often))))))
 
 (defn draw-states [axes states title]
-  "States on a circle, the more frequent the larger; an arrow for each token that may come."
+  "States on a circle, the more frequent the bolder; an arrow for each token that may come."
   (setv order (or (when (> (len states) FEW-NODES)
                     (lfor  [i s] (enumerate states)  :if (>= (get s "stationary") RARE)  i))
                   (range (len states)))        ; where all are rare, too
         order (cut (sorted order :key (fn [i] (- (get states i "stationary")))) MOST-NODES)
         order (sorted order)
         place (dict (zip order (on-circle (len order))))
-        font  (if (> (len order) FEW-NODES) 8 9))
-  (for [i order]
-    (setv state (get states i))
-    (for [[t [p to]] (enumerate (zip (get state "next") (get state "to")))]
-      (when (and (>= p 0.02) (in to place))
-        (arrow axes (get place i) (get place to) p (get COLOURS (% t (len COLOURS))) 14)))
-    (setv [x y] (get place i)
-          often (get state "stationary"))
-    (.text axes x y (+ (plain (state-name state 1)) f"\n{(* 100 often) :.1f} %") :fontsize font
-           :fontfamily "monospace" :ha "center" :va "center" :zorder 3
-           :bbox (dict :boxstyle "round,pad=0.3" :facecolor "white"
-                       :edgecolor (if (> often 0.001) INK FAINT)
-                       :linewidth (+ 0.6 (* 4 often)))))
+        font  (if (> (len order) FEW-NODES) 8 9)
+        box   (dfor  i order  i (state-box axes (get place i) (get states i) font)))
+  (for [i order
+        [t [p to]] (enumerate (zip (get states i "next") (get states i "to")))]
+    (when (and (>= p 0.02) (in to place))
+      (arrow axes (get place i) (get place to) p (get COLOURS (% t (len COLOURS)))
+             [(get box i) (get box to)])))
   (setv left-out (- (len states) (len order)))
   (.set-title axes (if left-out f"{title}; {left-out} rarer ones left out" title) :fontsize 10)
   (.set-xlim axes -1.45 1.45)
