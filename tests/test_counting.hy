@@ -39,7 +39,8 @@
                       [[[0 1 0] [0] 2 1] "1 tokens are too few"]
                       [[[] [] 2 0] "0 tokens are too few"]
                       [[[0 2] [0 1] 2 1] "from 0 to 2"] [[[0 1] [-1 1] 2 1] "from -1 to 1"]
-                      [[[0 1] [0 1] 2 -1] "order -1"] [[[0 1] [0 1] 65 12] "63 bits"]]]
+                      [[[0 1] [0 1] 2 -1] "order -1"] [[[0 1] [0 1] 65 12] "order from 0 to 9"]
+                      [[[0 1] [0 1] 70,000 3] "order from 0 to 2"]]]
     (with [_ (refused words)]
       (count-loss #* args)))
   (for [smoothing [-0.1 (float "nan")]]

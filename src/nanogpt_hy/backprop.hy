@@ -96,7 +96,7 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
 (setv QUERIES 64)      ; at a time
 
 (defn softmax [scores]
-  "(... T) -> (... T). For short rows in four steps: torch's own takes 0.15 us for each, however
+  "(... T) -> (... T). For short rows in five steps: torch's own takes 0.15 us for each, however
   short it is."
   (if (> (get scores.shape -1) 8)
     (F.softmax scores :dim -1)
@@ -105,7 +105,8 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
 
 (defn attend [q k v d future * scale p chance]
   "(B*H t D) (B*H S D) (B*H S D) -> (B*H t D): the last t of S tokens look at all S. FUTURE (t S) is
-  -inf where nobody may look, else 0. The way back adds the three gradients to those in D."
+  -inf where nobody may look, else 0. The way back adds the gradients by q, k and v to the three
+  tensors in d, which have their shapes, and gives None."
   (setv weights (softmax (torch.baddbmm future q k.mT :alpha scale))    ; (B*H t S)
         [used back-dropout] (dropout p chance weights)
         y (torch.bmm used v))
@@ -120,9 +121,9 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
   [y back])
 
 (defn attend-in-parts [q k v future #** how]
-  "(B*H T D) (B*H T D) (B*H T D) -> (B*H T D): so many queries at a time look at the keys up to
-  their own. What lies further above the diagonal is masked, and never computed. The way back gives
-  the three gradients one upon the other, (3 B*H T D)."
+  "(B*H T D) (B*H T D) (B*H T D) -> (B*H T D): QUERIES of them at a time look at the keys up to
+  their own; HOW is what `attend` takes. What lies further above the diagonal is never computed. The
+  way back gives the three gradients one upon the other, (3 B*H T D)."
   (setv T (get q.shape 1)
         d (.new-zeros q [3 #* q.shape])
         [dq dk dv] d)
@@ -226,7 +227,8 @@ def norm_back(dy: Tensor, x: Tensor, shape: List[int], mean: Tensor, rstd: Tenso
   [x back])
 
 (defn surprise [logits targets share]
-  "(B T V) (B T) -> (): SHARE of the cross-entropy, and the gradient by the logits."
+  "(B T V) (B T) -> (): SHARE of the cross-entropy, in nats per token. The way back begins here, so
+  it takes nothing; it gives the gradient by the logits."
   (setv logs (F.log-softmax (.flatten logits 0 1) :dim -1)             ; (B*T V)
         places (.view targets -1 1)                                    ; (B*T 1)
         part (/ share (int (.numel targets))))         ; to torch.jit.trace a size is a tensor

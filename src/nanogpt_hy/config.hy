@@ -41,7 +41,7 @@ line's options are made from these two classes. A preset is a value; a variation
   (and (isinstance x Integral) (not (isinstance x bool)) (<= least x most)))
 
 (defn shown [value [words str]]
-  "VALUE as an error shows it, in the WORDS of str or repr: never long."
+  "VALUE as an error shows it, in the WORDS of str or repr: 70 characters at most."
   (try
     (setv text (words value))
     (except [ValueError]               ; Python prints no number of more than 4300 digits
@@ -204,7 +204,8 @@ line's options are made from these two classes. A preset is a value; a variation
       f"{source} has {name} = {(shown value repr)}: it has to be {(kind-name kind)}"))))
 
 (defn check-keys [source values]
-  "VALUES, which came from SOURCE, if they name hyperparameters and are of their kinds."
+  "VALUES, which came from SOURCE, if they name hyperparameters and are of their kinds; else
+  RequestError."
   (for [[name value] (.items values)]
     (when (= name "vocab_size")
       (raise (RequestError f"{source} has the key vocab_size: leave it out, the text decides it")))
@@ -222,7 +223,8 @@ line's options are made from these two classes. A preset is a value; a variation
    (TrainConfig #** (part TrainConfig))])
 
 (defn read-config [cls values source [way-out "update nanogpt-hy"]]
-  "A CLS out of a dict that came from SOURCE and may hold anything. WAY-OUT: of an unknown setting."
+  "A CLS out of a dict that came from SOURCE and may hold anything. RequestError says what is wrong,
+  and of a setting that is unknown the WAY-OUT."
   (setv known (dfor  f (fields cls)  f.name f.type))
   (for [[name value] (.items values)]
     (when (not-in name known)
@@ -232,7 +234,7 @@ line's options are made from these two classes. A preset is a value; a variation
   (cls #** values))
 
 (defn preset [name]
-  "The values of the preset NAME."
+  "The values of the preset NAME, a dict; RequestError if there is none."
   (when (not-in name PRESETS)
     (raise (RequestError f"there is no preset {name}: {(nearest name PRESETS)}")))
   (get PRESETS name))

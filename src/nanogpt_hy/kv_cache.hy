@@ -152,7 +152,7 @@ only the new token goes through the model (inference.hy). What is asked for ofte
 
   (defn next-logits [self model ids * [block-size 0]]
     "(B T) -> (B V): what the course's `next-logits` says of a FastGPT in evaluation, to rounding.
-    BLOCK-SIZE 0: that of the model."
+    BLOCK-SIZE is at most that of the model, which 0 stands for."
     (setv size (or block-size model.transformer.wpe.num-embeddings)
           ids  (ncut ids : (: (- size) None))
           full (= (get ids.shape 1) size))

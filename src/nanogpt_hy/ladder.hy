@@ -143,7 +143,7 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
     (.register-forward-hook head.query slip)))
 
 (defn find-stage [name]
-  "The Stage of that name."
+  "The Stage of that NAME; RequestError if there is none."
   (when (not-in name STAGES)
     (raise (RequestError f"there is no stage {name}: {(nearest name STAGES)}")))
   (get STAGES name))
@@ -158,7 +158,8 @@ https://github.com/karpathy/ng-video-lecture has a commit for nearly every stage
 (defn build-model [name c * [init "auto"]]
   "The model of stage NAME for config C, its weights drawn from torch's default generator: by
   torch's own rules when INIT is \"torch\", from N(0, 0.02) when it is \"normal\", and in the
-  stage's way when it is \"auto\". A stage whose own way is a form of N(0, 0.02) keeps it."
+  stage's way when it is \"auto\". A stage whose own way is a form of N(0, 0.02) keeps it, and
+  \"torch\" is a RequestError there, as is a NAME of no stage."
   (setv stage (find-stage name))
   (when (and (= stage.init "own") (= init "torch"))
     (raise (RequestError (+ f"stage {name} has its own first weights, so --init torch cannot be: "

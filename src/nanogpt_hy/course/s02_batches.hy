@@ -6,8 +6,8 @@
 (import  torch)
 
 (defn split [ids * [fraction 0.9]]
-  "(N) -> (n) (N-n): the first 90 % to learn from, the rest to see whether that
-  was more than memory."
+  "(N) -> (n) (N-n): the first FRACTION, nine of ten, to learn from, the rest to
+  see whether that was more than memory."
   (setv n (int (* fraction (len ids))))
   [(cut ids n) (cut ids n None)])
 

@@ -31,7 +31,7 @@ each weight, step downhill."
 (defn [(torch.no-grad)] evaluate [model batches]
   "((B T) (B T))... -> (): the mean loss over BATCHES, less noisy than one
   batch's. Nothing is learned: no gradients, and layers that behave differently
-  while training (dropout) are told not to."
+  while training (dropout) are told not to. Afterwards MODEL is in training."
   (.eval model)
   (setv losses (lfor  [x y] batches  (cross-entropy (model x) y)))
   (.train model)

@@ -13,7 +13,8 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
 
 (defn library []
   "-> the module tokenizers of Hugging Face. It works on one core, unless TOKENIZERS_PARALLELISM
-  asks for more: else it warns of every process that is started later."
+  asks for more: else it warns of every process that is started later. RequestError if it is not
+  installed."
   (.setdefault os.environ "TOKENIZERS_PARALLELISM" "false")
   (try
     (import tokenizers)
@@ -62,7 +63,8 @@ They are found by Hugging Face's library `tokenizers`, imported only when they a
     {"kind" "bpe"  "json" self.json}))
 
 (defn train-pieces [text size]
-  "Learn at most SIZE pieces from TEXT: the bytes, and then, again and again, its commonest pair."
+  "-> Pieces: at most SIZE of them, learned from TEXT: the bytes, and then, again and again, its
+  commonest pair, as long as that comes twice. RequestError for a SIZE below 257."
   (unless (< 256 size (+ MOST-PIECES 1))
     (raise (RequestError (+ f"bpe:{size} is no size for a vocabulary: use bpe:N with N from 257 "
                             f"to {MOST-PIECES} (256 are the bytes)"))))

@@ -29,7 +29,7 @@
    "start" (list chain.start)  "transitions" (lfor  row chain.transitions  (list row))})
 
 (defn chain-from [values source]
-  "dict, which came from SOURCE and may hold anything -> Chain"
+  "dict, which came from SOURCE and may hold anything -> Chain; RequestError if it is none."
   (setv lacking (lfor  key KEYS  :if (not-in key values)  key))
   (when lacking
     (raise (RequestError (+ f"{source} is no chain, it lacks {(.join ", " lacking)}: "
@@ -116,7 +116,7 @@
     (yield rest)))
 
 (defn line-length [text * [at-least 10]]
-  "str -> int or None: the length all lines share, if the text is that many or more such lines.
+  "str -> int or None: the length all lines share, if the text is AT-LEAST so many such lines.
   The newline that ends a line is not counted; lines without any character are no lines."
   (setv lines (Lines))
   (.add lines text)

@@ -64,9 +64,12 @@
   (and (>= order 0) (<= (** vocab-size (+ order 1)) (** 2 63))))
 
 (defn check-counting [vocab-size order smoothing]
-  "ints, a float -> None: an order whose contexts can be numbered, and a smoothing that adds."
+  "ints, a float -> None: RequestError unless the order's contexts can be numbered, and the
+  smoothing adds."
   (unless (countable vocab-size order)
+    (setv highest (max (gfor  n (range 63)  :if (countable vocab-size n)  n)
+                       :default 0))
     (raise (RequestError (+ f"order {order} with a vocabulary of {vocab-size} cannot be counted in "
-                            "63 bits: use an order from 0 to 3"))))
+                            f"63 bits: use an order from 0 to {highest}"))))
   (unless (>= smoothing 0)
     (raise (RequestError f"the smoothing is {smoothing}, below 0: use for example 0.1"))))

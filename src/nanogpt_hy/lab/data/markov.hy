@@ -45,8 +45,8 @@
     (object.__setattr__ self "line_length" (int self.line-length))))
 
 (defn ab-chain [* [stay 0.5] [length 8] [start "ab"]]
-  "floats -> Chain: a is followed by a with probability `stay`, else by b; b by b for ever.
-  A line begins with any character of `start`, each with equal weight."
+  "float, int, str -> Chain: a is followed by a with probability `stay`, else by b; b by b for ever.
+  A line has `length` characters and begins with any one of `start`, each with equal weight."
   (unless (and (isinstance stay Real) (<= 0 stay 1))
     (raise (RequestError f"--stay is {stay}, a probability from 0 to 1: use for example 0.5")))
   (unless (in start ["a" "b" "ab" "ba"])
@@ -57,13 +57,14 @@
          length))
 
 (defn check-whole [what n least example]
-  "str, anything -> None: n is a whole number, and not less than the least."
+  "str, anything -> None: RequestError unless n is a whole number, and not less than the least."
   (unless (whole n least :most inf)
     (raise (RequestError
              f"{what} is {(short n)}, not a whole number >= {least}: use say {example}"))))
 
 (defn check-size [chars length]
-  "anything -> None: there are characters and a length, and their tables fit into memory."
+  "anything -> None: RequestError unless there are characters and a length, and their tables fit
+  into memory."
   (unless (and (isinstance chars str) chars)
     (raise (RequestError "a chain needs characters: give chars as a text such as \"ab\"")))
   (check-whole "the line length" length 1 8)
@@ -76,7 +77,8 @@
                             f"{(len chars)} characters may have: use at most {most}")))))
 
 (defn check-chars [chars]
-  "str -> None: distinct characters, none of them a newline, all of them writable."
+  "str -> None: RequestError unless they are distinct characters, none of them a newline, all of
+  them writable."
   (when (in "\n" chars)
     (raise (RequestError "a chain's chars hold a newline, which only ends lines: leave it out")))
   (for [[i c] (enumerate chars)]
@@ -86,7 +88,8 @@
       (raise (RequestError f"{c !r} among a chain's chars is half a character: leave it out")))))
 
 (defn listed [x count what things]
-  "a list, tuple or array -> list: one of the `things` for each of `count` characters."
+  "a list, tuple or array -> list: one of the `things` for each of `count` characters, or
+  RequestError."
   (unless (isinstance x #(list tuple np.ndarray))
     (raise (RequestError f"{what} is {(short x)}: give a list of weights, one for each character")))
   (unless (= (len x) count)
@@ -95,7 +98,8 @@
   (list x))
 
 (defn probabilities [weights chars what]
-  "V numbers, V characters -> V floats: the same numbers, which are probabilities."
+  "V numbers, V characters -> V floats: the same numbers; RequestError if they are no
+  probabilities that sum to 1."
   (setv weights (listed weights (len chars) what "weights"))
   (for [[c p] (zip chars weights)]
     (unless (and (isinstance p Real) (not (isinstance p bool)) (<= 0 p 1))

@@ -1,4 +1,5 @@
-"From a text of any length to a token file, in little memory: read once to know it, once to encode."
+"From a text of any length to a token file, in little memory: read once to know it, once to encode;
+and between the two once more to learn BPE from it, or to see whether it fits the chain beside it."
 
 (eval-when-compile
   (require hyrule [unless]))
@@ -45,7 +46,8 @@
 
 (defn prepare-text [path out * [tokenizer "char"] [overwrite False] [told (fn [count])]]
   "Write the ids of the text at PATH into the token file OUT; -> {name: value}: what is in it.
-  TOLD hears how many bytes were read; the text is read twice."
+  TOLD hears how many bytes each block has, while the text is looked through and again while it is
+  encoded."
   (setv [path out] [(Path path) (Path out)])
   (check-out path out overwrite)
   (setv text      (Text path told)

@@ -112,7 +112,7 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   (tokenizer-from {"kind" "char"  "chars" (list stoi)} :source path))
 
 (defn check-zip [path]
-  "Hold the parts of the file PATH against its size: nothing in it may be larger than it is."
+  "-> int: the bytes of the file PATH; RequestError if what its parts hold is more than that."
   (when (is-special path)
     (refuse path "is neither file nor folder" ANOTHER))
   (try
@@ -126,8 +126,8 @@ by an unpickler that knows dicts, whole numbers and text and nothing else."
   size)
 
 (defn load-torch [path]
-  "-> [dict, bytes]: the ckpt.pt at PATH, read without running anything in it, and the size of all
-  its parts."
+  "-> [dict, int]: the ckpt.pt at PATH, read without running anything in it, and how many bytes the
+  file has."
   (setv size (check-zip path))
   (try
     (setv ckpt (torch.load path :weights-only True :map-location "cpu" :mmap True))

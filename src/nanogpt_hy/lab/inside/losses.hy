@@ -24,7 +24,8 @@
 ;;; Along the context
 
 (defn position-batches [corpus block-size count seed]
-  "Lines where they fit into the context, else COUNT windows from random places: batches (B T)."
+  "-> ((B T) (B T))...: about COUNT lines where they fit into the context, else windows from random
+  places."
   (if (by-line corpus block-size)
     (line-batches corpus.val corpus.line-tokens
                   :every (max 1 (// (len corpus.val) (* count corpus.line-tokens))))

@@ -80,7 +80,7 @@
     (finally (torch.use-deterministic-algorithms before :warn-only warns))))
 
 (defn choose-device [name]
-  "auto, cpu, cuda, cuda:1 or mps -> torch.device, reason."
+  "auto, cpu, cuda, cuda:1 or mps -> torch.device, reason; RequestError if it is not there."
   (cond
     (!= name "auto")
       [(known-device name) "asked for"]
@@ -92,7 +92,7 @@
       [(torch.device "cpu") "no GPU found"]))
 
 (defn known-device [name]
-  "The torch.device NAME, if this machine has it."
+  "The torch.device NAME; RequestError if this machine does not have it."
   (try
     (setv device (torch.device name))
     (.cpu (torch.zeros 1 :device device))
@@ -126,7 +126,8 @@
 
 (defn choose-dtype [name device config * [stage "fast"] [draws "named"]]
   "auto, float32, bfloat16 or float16 -> torch.dtype, reason. It is for a model of CONFIG and STAGE,
-  trained with those DRAWS, however many processes train it: they shall all compute the same."
+  trained with those DRAWS, however many processes train it: they shall all compute the same.
+  RequestError for float16 without a CUDA GPU."
   (cond
     (and (= name "float16") (!= device.type "cuda"))
       (raise (RequestError

@@ -2,7 +2,8 @@
 
 Each draws the whole batch and computes its own rows of it; torch's DistributedDataParallel, or
 fully_shard, averages the gradients (parallel.hy). What is here is all else that they tell each
-other. All but `highest` may be called ALONE as well, and then do nothing."
+other. One that is ALONE may call all of it, and then nobody is asked; only `meet` and `highest` are
+for many."
 
 (eval-when-compile
   (require hyrule [unless]))
