@@ -191,6 +191,10 @@ exercise is passed by its solution and by nothing that is wrong."
   ["generate" "(ncut ids : (: 4))" "not shown the last tokens"]
   ["generate" "(ncut ids : -1:)" "not shown the last tokens"]
   ["generate" "(ncut ids : (: (max 0 (- (get ids.shape 1) block-size)) None))" "0 means no limit"]
+  ["generate" "(ncut ids : (: (- (max 1 block-size)) None))" "1 of 3 tokens: 0 means no limit"]
+  ["generate" "(if block-size (ncut ids : (: (- block-size) None)) (ncut ids : -3:))"
+              "3 of 4 tokens: 0 means no limit"]
+  ["generate" "(ncut ids : -4:)" "with block-size 2 the model was shown 3 tokens"]
   ["train" "(sum losses)" "mean over the batches"]
   ["train" "(get losses 0)" "three thirds"]
   ["train" "(/ (+ (get losses 0) (get losses -1)) 2)" "three thirds"]

@@ -73,21 +73,32 @@
 (defn check-extends [generate]
   "The prompt stays, COUNT tokens are added, the model sees the last block-size of them."
   (setv prompt (torch.tensor [[0 1 2] [2 2 2]])
-        model  (Table (torch.randn 3 3))
-        out    (generate model prompt 6 :block-size 4 :generator (generator 1)))
-  (must-be-shaped out [2 9] "the text, 3 tokens and 6 more,")
-  (must (torch.equal (ncut out : :3) prompt) "the prompt is no longer at the beginning")
-  (for [[n seen] (enumerate model.seen)]
-    (must (<= (get seen.shape 1) 4)
-          (+ f"with block-size 4 the model was shown {(get seen.shape 1)} tokens: crop the "
-             "context, for it has no positions beyond block-size"))
-    (must (torch.equal seen (ncut out : (: (max 0 (- n 1)) (+ n 3))))
-          "the model is not shown the last tokens of what has been written so far"))
+        model  (Table (torch.randn 3 3)))
+  (for [block-size [4 2]]
+    (.clear model.seen)
+    (setv out (generate model prompt 6 :block-size block-size :generator (generator 1)))
+    (must-be-shaped out [2 9] "the text, 3 tokens and 6 more,")
+    (must (torch.equal (ncut out : :3) prompt) "the prompt is no longer at the beginning")
+    (for [[end seen] (enumerate model.seen 3)]
+      (must (<= (get seen.shape 1) block-size)
+            (+ f"with block-size {block-size} the model was shown {(get seen.shape 1)} tokens: "
+               "crop the context, for it has no positions beyond block-size"))
+      (must (torch.equal seen (ncut out : (: (max 0 (- end block-size)) end)))
+            "the model is not shown the last tokens of what has been written so far")))
+  (check-no-limit generate model prompt)
+  (must (torch.equal (generate model prompt 0) prompt) "0 more tokens should be the prompt alone"))
+
+(defn check-no-limit [generate model prompt]
+  "With block-size 0 the model sees all that has been written so far."
+  (.clear model.seen)
   (try
-    (generate model prompt 1)
+    (setv out (generate model prompt 6))
     (except [IndexError]
       (must False "with block-size 0 the model is shown nothing: 0 means no limit, so all tokens")))
-  (must (torch.equal (generate model prompt 0) prompt) "0 more tokens should be the prompt alone"))
+  (for [[end seen] (enumerate model.seen 3)]
+    (must (torch.equal seen (ncut out : (: end)))
+          (+ f"with block-size 0 the model was shown {(get seen.shape 1)} of {end} tokens: 0 means "
+             "no limit, so all of them"))))
 
 (defn [repeatable] check-generate [generate]
   "(B T) -> (B T+count): goes on with tokens drawn by the softmax of the logits, one at a time."
