@@ -276,6 +276,8 @@ exercise is passed by its solution and by nothing that is wrong."
   ["paper" "(attend (self.query x) (self.key x) (self.value memory))" "both come from memory"]
   ["paper" "(attend (* 2 (self.query x)) (self.key memory) (self.value memory))"
            "divided by the root"]
+  ["paper" "(+ x (attend (self.query x) (self.key memory) (self.value memory)))"
+           r"line \d+: RuntimeError: The size of tensor a \(8\)"]
   ["tuning" "[model.embed]" "learned too"]
   ["tuning" "[model]" "nothing is left"]
   ["tuning" "[model.body model.lm-head]" "learned too"]
@@ -289,6 +291,8 @@ exercise is passed by its solution and by nothing that is wrong."
   ["handmade" "[0 stay (- 1 stay)]" "looks like probabilities"]
   ["handmade" "[0.1 stay (- 1 stay)]" "looks like probabilities"]
   ["handmade" "[NEVER (log stay) (log (- 1 stay))]" "a line ends some time"]
+  ["handmade" "[1 (* 99 stay) (* 99 (- 1 stay))]" "with stay 0.25"]
+  ["handmade" "[(log 0.01) (* 0.99 (log stay)) (* 0.99 (log (- 1 stay)))]" "and 0.2521 is"]
   ["handmade" "[(log 0.01) (log 0.5) (log 0.5)]" "with stay 0.25"]
   ["handmade" "[(log 0.01) (log (- 1 stay)) (log stay)]"
               "with stay 0.25.* 0.25 should .* 0.75 is"]])
@@ -364,6 +368,21 @@ exercise is passed by its solution and by nothing that is wrong."
       test-what-stands-around-the-hole-is-checked-too [piece form words]
   (with [_ (pytest.raises WorkError :match words)]
     ((get EXERCISE-CHECKS piece) form)))
+
+;; lesson, what is written into the hole and is right too
+(defn [(pytest.mark.parametrize #("name" "answer") [
+        #("generate" "(if (> block-size 0) (ncut ids : (: (- block-size) None)) ids)")
+        #("generate" "(torch.stack (lfor  row ids  (cut row (- block-size) None)))")
+        #("train" "(.mean (torch.stack losses))")
+        #("train" "(sum (lfor  loss losses  (/ loss (len batches))))")
+        #("head" "(* (@ q k.mT) (** D -0.5))")
+        #("head" "(@ (/ q (** D 0.25)) (.transpose (/ k (** D 0.25)) -1 -2))")
+        #("paper" "(attend :v (self.value memory) :k (self.key memory) :q (self.query x))")
+        #("handmade" "[-5 (- (log (- (/ 1 stay) 1))) 0]")
+        #("handmade" "[(log 1e-7) (log stay) (log (- 1 stay))]")])]
+      test-there-is-more-than-one-solution [name answer tmp-path]
+  (setv lesson (find-lesson name))
+  (assert (= (check-file lesson (filled lesson answer tmp-path)) (. (the-exercise lesson) piece))))
 
 (defn test-each-exercise-has-three-wrong-answers []
   (for [lesson LESSONS]

@@ -140,6 +140,7 @@
         y      (try
                  (layer x memory)
                  (except [RuntimeError]
+                   (layer x (.narrow memory 1 0 3))      ; what fails with 3 too fails otherwise
                    (must False (+ "3 places cannot ask 5 others so: keys and values both come "
                                   "from memory, queries from x")))))
   (must-be-shaped y [2 3 4] "for 3 places that ask 5 others, what comes out")
@@ -230,7 +231,7 @@
 
 (defn check-ab-table [table]
   "(ab-table stay) -> (3 3): logits of what follows a newline, an a and a b, in this order."
-  (for [stay [0.5 0.25 0.9]]
+  (for [stay [0.25 0.5 0.9]]
     (setv logits (torch.as-tensor (table stay) :dtype torch.float))
     (must-be-shaped logits [3 3] "the table")
     (must (not (.any (torch.isnan logits))) "the table holds NaN")
@@ -248,9 +249,9 @@
     (setv share (.item (/ (get p #(1 1)) (+ (get p #(1 1)) (get p #(1 2))))))
     (must (< (abs (- share stay)) 1e-4)
           (+ f"with stay {stay}, of what follows an a and is no newline, {stay} should be a, and "
-             f"{share :.2f} is"))
+             f"{share :.4g} is"))
     (for [row [1 2]]
-      (must (< 1e-6 (.item (get p #(row 0))) 0.999)
+      (must (< 1e-12 (.item (get p #(row 0))) 0.999)
             "a line ends some time: a newline needs a chance after a and after b"))))
 
 
