@@ -464,6 +464,19 @@ exercise is passed by its solution and by nothing that is wrong."
         #("tuning" "[\"embed\" \"body\"]" "what stands in quotes is text: a name has none")
         #("handmade" "[(log 1/100) (log stay) (log 1-stay)]"
           "in Hy the operator comes first: (/ 1 100)")
+        #("handmade" "[0.01, 0.99*stay, 0.99*(1-stay)]"
+          "in Hy the operator comes first: (* 0.99 stay)")
+        #("handmade" "[(log 0) (log stay) (log (- 1 stay))]"
+          "0 has no logarithm, and what is below 0 no root either")
+        #("handmade" "[(- inf) (log stay) (log (- 1 stay))]" "write (import math [inf]) above")
+        #("handmade" "[-5 (torch.log stay) (torch.log (- 1 stay))]" "of a number x it is (log x)")
+        #("handmade" "(log 0.01) (log stay) (log (- 1 stay))"
+          "the rows of a tensor are lists of numbers, [a b c]")
+        #("train" "(sum losses) (len losses)" "a name has no value: setv takes them in pairs")
+        #("train" "(torch.mean losses)" "and (torch.stack x) makes one tensor of many")
+        #("train" "(/ (sum losses) (len x))" "only within its (lfor ...) x has a value")
+        #("train" "(setv loss (/ (sum losses) (len losses)))"
+          "it is None, which is what setv gives, and a function with no last value")
         #("embed" "(self.token(ids) + self.position(places))"
           "self.token( is Python: in Hy it is (.token self ...)")])]
       test-slips-in-the-hole [name answer words tmp-path]
@@ -479,7 +492,8 @@ exercise is passed by its solution and by nothing that is wrong."
   (assert (in "x.shape" (hint-for (NameError "" :name "shape") "(get shape 1)")))
   (assert (is None (python-in "(setv f (fn[x] (+ x 1))) (defn g[x] (cond(> x 1) x))")))
   (for [[name words] [["nil" "None"] ["lambda" "(fn [x] ...)"]
-                      ["and" "(and a b)"] ["+=" "(+= a b)"]]]
+                      ["and" "(and a b)"] ["+=" "(+= a b)"]
+                      ["==" "(= a b)"]]]
     (assert (.endswith (hint-for (NameError "" :name (hy.mangle name)) "") words)))
   (assert (in "f( is Python" (python-in "(setv y f(x))")))
   (for [[text words] [["def f(x): return x" "(defn f [x] ...)"] ["x = 3" "(setv x ...)"]
@@ -487,6 +501,9 @@ exercise is passed by its solution and by nothing that is wrong."
     (assert (.endswith (python-in text) words)))
   (for [text ["x" "(= x 3)" "(if x y z)" "x == 3"]]
     (assert (is None (python-in text))))
+  (assert (in "lfor" (hint-for (NameError "" :name "x") "(lfor  [x y] pairs  (+ x y))")))
+  (for [words ["logit(): argument 'input' (position 1) must be Tensor, not float" "no such thing"]]
+    (assert (is None (hint-for (TypeError words) ""))))
   (for [name ["->" "-" "n-embd" "x.shape" "x==3" "1,000"]]
     (assert (is None (glued name))))
   (for [[name words] [["n-head*2" "(* n-head 2)"] ["1-stay" "(- 1 stay)"]

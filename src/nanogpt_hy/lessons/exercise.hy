@@ -18,7 +18,7 @@ The learner's file is Hy code and is run as such: it is their own, and running i
          nanogpt-hy.errors [RequestError UserError WorkError]
          nanogpt-hy.lab.data.texts [read-text]
          nanogpt-hy.lab.files [write-atomic]
-         nanogpt-hy.lab.lisp.hints [hint-for infix-in python-in]
+         nanogpt-hy.lab.lisp.hints [glued-in hint-for infix-in python-in]
          nanogpt-hy.lessons.lesson [Exercise Solution Text]
          nanogpt-hy.lessons.page [plain])
 
@@ -94,7 +94,11 @@ The learner's file is Hy code and is run as such: it is their own, and running i
   (setv words (get [#* (.splitlines (str (getattr error "msg" error))) ""] 0)
         line (getattr error "lineno" None))
   (WorkError (+ f"{path}" (if line f", line {line}" "") " cannot be read as Hy: "
-                (or (python-in text) words)
+                (or (python-in text)
+                    (when (in "dotted identifier" words) (glued-in text))
+                    (when (in "macro 'setv'" words)
+                      "a name has no value: setv takes them in pairs")
+                    words)
                 (if (in "Premature" (. (type error) __name__))
                     ". Some parenthesis is not closed" ""))))
 

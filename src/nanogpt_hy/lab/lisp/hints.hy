@@ -8,7 +8,7 @@
 (setv PARTS-OF-A-MODEL ["embed" "body" "lm-head"]
       MODULES {"torch" "torch"  "math" "math"
                "nn" "torch.nn :as nn"  "F" "torch.nn.functional :as F"}
-      PREFIXED [#* OPERATORS "and" "or" "==" "+=" "-=" "*=" "/="]
+      PREFIXED [#* OPERATORS "and" "or" "+=" "-=" "*=" "/="]
       IN-HY {"true" "True"  "false" "False"  "none" "None"  "nil" "None"  "null" "None"
              "lambda" "(fn [x] ...)"  "else" "(if a b c)"  "elif" "(cond a b  c d)"}
       STATEMENTS {"def"    "(defn f [x] ...)"      "class" "(defclass C [] ...)"
@@ -67,17 +67,24 @@
     infix    (do (setv [a op b] (filter None (.groups infix)))
                  f"in Hy the operator comes first: ({op} {a} {b})")))
 
+(defn glued-in [text]
+  "What to say of the first name in TEXT to which something of Python's is glued; None if there is
+  none."
+  (next (filter None (map glued (re.findall r"[^\s(){},\[\]]+" (code-of text)))) None))
+
 (defn hint-for-name [name text]
   "What to say of a NAME in TEXT that nothing has; None if there is nothing to say. In the REPL,
   where TEXT is empty, nothing is known of layers and parameters."
   (cond
     (in name PREFIXED)
       (or (python-in text) f"in Hy the operator comes first: ({name} a b)")
+    (= name "==")       "in Hy it is (= a b)"
     (= name "->")       "-> is a macro: write (require hyrule [->]) above"
     (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
     (glued name)        (glued name)
     (in name IN-HY)     f"in Hy it is {(get IN-HY name)}"
     (in name MODULES)   f"write (import {(get MODULES name)}) above"
+    (= name "inf")      "write (import math [inf]) above"
     (not text)          (method-named name)
     (.isupper name)
       (if (re.search (+ r"(?<![\w-])" (re.escape (.lower name)) r"(?![\w-])")
@@ -87,8 +94,14 @@
     (re.search (+ r"(?m)^\s*\[?" (re.escape name) r"\s+\(") text)
       f"a part of the layer is self.{name}"
     (in name PARTS-OF-A-MODEL) f"a part of the model is model.{name}"
+    (bound-in-comprehension name text) f"only within its (lfor ...) {name} has a value"
     (= name "x")        "nothing comes in here yet: a layer is made first, and called with x later"
     True                (or (python-in text) (method-named name))))
+
+(defn bound-in-comprehension [name text]
+  "Whether a comprehension in TEXT binds NAME, as lfor does in (lfor [x y] pairs (+ x y))."
+  (re.search (+ r"\([lgsd]for\s+(\[[^\]]*)?(?<![\w-])" (re.escape name) r"(?![\w-])")
+             (code-of text)))
 
 (defn method-named [name]
   "What to say of a NAME that tensors have; None if it is none of theirs."
@@ -119,8 +132,16 @@
     (in "XcommaX'" words) "in Hy blanks divide, not commas"
     (in "has no attribute 'shape'" words)
       "a layer was given what is no tensor: (f x) calls f, and a list is [a b]"
-    (setx found (re.search r"'(list|int|float|str)' object has no attribute '(\w+)'" words))
+    (setx found (re.search (+ r"'(list|int|float|str|NoneType)' object has no attribute "
+                              r"'(\w+)'")
+                           words))
       (hint-for-missing #* (.groups found))
+    (setx found (re.search r"(\w+)\(\): argument .* must be Tensor, not (list|int|float)" words))
+      (hint-for-no-tensor #* (.groups found))
+    (re.search r"math domain error|expected a (positive|nonnegative) input" words)
+      "0 has no logarithm, and what is below 0 no root either"
+    (in "not a sequence" words)
+      "the rows of a tensor are lists of numbers, [a b c]"
     (in "does not require grad" words)
       (+ "no gradient gets through torch.tensor, .item and .detach: they keep the number and "
          "forget how it was computed")
@@ -131,12 +152,21 @@
     (re.search r"takes .* positional arguments? but" words)
       (+ "each call has parentheses of its own, (f (g x)), and what stands behind a * in the "
          "parameters is given by name, as :dropout p")
+    (in "same number of keys as values" words)
+      "in Hy a dictionary is {\"a\" 1}: key and value, and no colon"
     (in "with size 0" words)
       "nothing is left of that tensor: what was cut away before?"))
+
+(defn hint-for-no-tensor [name kind]
+  "What to say where torch's function NAME is given something of that KIND; None if there is
+  nothing."
+  (when (or (= kind "list") (hasattr math name))
+    (hint-for-missing kind name)))
 
 (defn hint-for-missing [kind name]
   "What to say where something of that KIND has no attribute NAME; None if there is nothing."
   (cond
+    (= kind "NoneType") "it is None, which is what setv gives, and a function with no last value"
     (= kind "str")      "what stands in quotes is text: a name has none"
     (= kind "list")     (+ "a list is no tensor: (sum x) and (len x) take lists, and "
                            "(torch.stack x) makes one tensor of many")
