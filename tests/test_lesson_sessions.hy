@@ -132,6 +132,10 @@ An introduction with a [link](there.md) and **words**.
   (assert (is-right choice "b"))
   (assert (not (is-right choice "a")))
   (assert (is-right number 0.58))
+  (setv millions (replace number :text "How many, in millions?"))
+  (assert (= (lfor  t ["10.6" "10616832" "10,616,832"]  (understood millions t))
+             [10.6 10.616832 10.616832]))
+  (assert (= (understood number "10616832") 10616832))
   (assert (is-right (replace number :answer "0.3") 0.4))        ; though 0.4 - 0.3 > 0.1 in floats
   (assert (not (is-right number 0.61))))
 

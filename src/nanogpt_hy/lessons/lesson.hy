@@ -217,7 +217,13 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
   (if question.choices
     (do (setv letter (.strip typed "(.)"))
         (when (in letter question.choices) letter))
-    (as-number typed)))
+    (in-its-unit question (as-number typed))))
+
+(defn in-its-unit [question number]
+  "NUMBER; in millions, where QUESTION asks for millions and somebody wrote it out."
+  (if (and number (in "in millions" question.text) (>= number 100,000))
+    (/ number 1,000,000)
+    number))
 
 (defn is-right [question answer]
   "Whether an understood ANSWER is the right one."
