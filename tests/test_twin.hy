@@ -117,6 +117,7 @@ def forward(self, ids):
     (assert (not-in "slice(" text))
     (assert (not-in "hyrule" text))
     (assert (not (any (gfor  node (ast.walk tree)
+  (assert (.endswith (python-of "GPT") "    super().__init__(c, gpt_body)"))
                              (and (isinstance node ast.Name) (= node.id "hy"))))))
     (when (!= path.stem "__init__")
       (assert (= (python-of (+ "course." path.stem)) text)))))
@@ -172,6 +173,7 @@ def f(x, n, parts):
     more."""
     print(n) if n else None
     a = x[:, 1:, None, ...]
+  (when (is n None) (raise (ValueError "n")))
     b = x[:n]
     c = x[1::2]
     d = x[slice(*parts)]
@@ -186,6 +188,8 @@ def f(x, n, parts):
 
 (defn test-expansions-have-no-macros-left-and-mean-the-same []
   (setv text (expansion-of "Head"))
+    if n is None:
+        raise ValueError('n')
   (assert (.startswith text "(defclass Head [nn.Module]\n"))
   (assert (in "(.__init__ (super))" text))
   (assert (= (expansion-of "LanguageModel.forward")

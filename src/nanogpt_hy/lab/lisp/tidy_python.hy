@@ -12,6 +12,15 @@
                            node.id)
           self.depth 0))
 
+  (defn generic-visit [self node]
+    "What is in NODE, and of its body no pass that is not all of it."
+    (.generic-visit (super) node)
+    (setv body (getattr node "body" None))
+    (when (and body (isinstance body list))
+      (setv node.body (or (lfor  part body  :if (not (isinstance part ast.Pass))  part)
+                          [(ast.Pass)])))
+    node)
+
   (defn visit-Subscript [self node]
     (.generic-visit self node)
     (if (isinstance node.slice ast.Tuple)
@@ -45,7 +54,12 @@
     (setv self.depth (- self.depth 1))
     node)
 
-  (defn visit-FunctionDef [self node] (.indented self node))
+  (defn visit-FunctionDef [self node]
+    "A function; __init__ gives nothing, so the value of its last form is none to be returned."
+    (setv last (get node.body -1))
+    (when (and (= node.name "__init__") (isinstance last ast.Return) last.value)
+      (setv (get node.body -1) (ast.Expr last.value)))
+    (.indented self node))
   (defn visit-ClassDef [self node] (.indented self node)))
 
 (defn is-slice-call [node]
