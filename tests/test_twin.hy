@@ -75,6 +75,16 @@
   (assert (.startswith (source-of "course") "\"The contents page"))
   (assert (.startswith (source-of "cross-entropy") "(defn cross-entropy")))
 
+(defn test-a-step-has-more-names-than-one []
+  (for [name ["8" "08" "s8" "step 8"]]
+    (assert (= (source-of name) (source-of "s08"))))
+  (with [_ (pytest.raises RequestError :match "there is no 's99' to show")]
+    (source-of "99")))
+
+(defn test-what-is-taught-comes-before-a-module-of-the-lab []
+  (assert (.startswith (source-of "adamw") "(defn adamw [model"))
+  (assert (.startswith (source-of "training.adamw") "\"AdamW by torch's own kernel")))
+
 (defn test-a-name-in-another-case-is-understood []
   (assert (= (source-of "head") (source-of "Head")))
   (assert (= (source-of "languagemodel") (source-of "LanguageModel"))))
@@ -107,6 +117,7 @@ def forward(self, ids):
     return self.token(ids) + self.position(places)]=]))
   (assert (in "def __init__(self, n_embd, head_size, *, dropout=0.0):" (python-of "Head")))
   (assert (in "return [ids[:n], ids[n:]]" (python-of "split")))
+  (assert (.endswith (python-of "GPT") "    super().__init__(c, gpt_body)"))
   (assert (.startswith (python-of "generate") "@torch.no_grad()\ndef generate("))
   (assert (.startswith (python-of "stage.head") "Stage('the past")))
 
@@ -117,7 +128,6 @@ def forward(self, ids):
     (assert (not-in "slice(" text))
     (assert (not-in "hyrule" text))
     (assert (not (any (gfor  node (ast.walk tree)
-  (assert (.endswith (python-of "GPT") "    super().__init__(c, gpt_body)"))
                              (and (isinstance node ast.Name) (= node.id "hy"))))))
     (when (!= path.stem "__init__")
       (assert (= (python-of (+ "course." path.stem)) text)))))
@@ -163,6 +173,7 @@ def forward(self, ids):
         c (cut x 1 None 2)
         d (get x (slice #* parts))
         e (slice 1 2))
+  (when (is n None) (raise (ValueError "n")))
   (if n (.append x 1) (.append x 2))
   (for [i x] (when i (print i)))
   [a b c d e])
@@ -173,11 +184,12 @@ def f(x, n, parts):
     more."""
     print(n) if n else None
     a = x[:, 1:, None, ...]
-  (when (is n None) (raise (ValueError "n")))
     b = x[:n]
     c = x[1::2]
     d = x[slice(*parts)]
     e = slice(1, 2)
+    if n is None:
+        raise ValueError('n')
     x.append(1) if n else x.append(2)
     for i in x:
         print(i) if i else None
@@ -188,8 +200,6 @@ def f(x, n, parts):
 
 (defn test-expansions-have-no-macros-left-and-mean-the-same []
   (setv text (expansion-of "Head"))
-    if n is None:
-        raise ValueError('n')
   (assert (.startswith text "(defclass Head [nn.Module]\n"))
   (assert (in "(.__init__ (super))" text))
   (assert (= (expansion-of "LanguageModel.forward")

@@ -119,15 +119,23 @@ Nothing is imported to find a piece, so this loads no torch."
 
 ;;; The pieces
 
+(defn step-name [name]
+  "str -> str  ; (step-name \"8\") => 's08', as of s8 and of step 8; any other name as it is."
+  (setv found (re.fullmatch r"(?:s|step\s+)?(\d\d?)" name))
+  (if found f"s{(get found 1) :0>2}" name))
+
 (defn find-piece [name]
   "The piece called NAME: a function, layer, class, method, macro, constant, module or stage of the
   ladder, such as attend, Head, GPT.forward, trainer.steps, s08, PRESETS, stage.head."
-  (setv words (lfor  word (re.split r"[\s.]+" name)  :if word  (hy.unmangle word))
+  (setv name  (step-name name)
+        words (lfor  word (re.split r"[\s.]+" name)  :if word  (hy.unmangle word))
         words (if (= (cut words 1) ["nanogpt-hy"]) (cut words 1 None) words)
+        taught  (if (= (len words) 1) (named ["course" #* words]) [])
         modules (lfor  path (module-paths)  :if (and words (is-module path words))  path))
   (cond
     (not words)                        (raise (unknown name))
     (= (get words 0) "stage")          (stage-piece (.join "-" (cut words 1 None)))
+    taught                             (definition-piece (the-one taught name))
     modules                            (module-piece (get modules 0))
     (named words)                      (definition-piece (the-one (named words) name))
     (and (> (len words) 1) (named (cut words -1)))
