@@ -37,6 +37,11 @@
    "1 + 2"
    "greeting = f(2)"
    "(shapes (@ (torch.ones 2 3) (torch.ones 2 3)))"
+   "x[0]"
+   "print('one')"
+   "greet()"
+   "{\"a\": 1}"
+   "(help ncut)"
    "(+ 1 40)"
    "(exit)"
    "(print \"not reached\")"])
@@ -116,6 +121,11 @@
   (assert (in "NameError: name 'nothing' is not defined" err))
   (assert (in "is not defined\nin Hy the operator comes first: (+ a b)\n" err))
   (assert (in "is not defined\ngreeting = is Python: in Hy it is (setv greeting ...)\n" err))
+  (assert (in "\nx[ is Python: in Hy it is (get x ...) or (cut x ...)\n" err))
+  (assert (in "\nprint( is Python: in Hy it is (print ...)\n" err))
+  (assert (in "at top level\ngreet( is Python: in Hy it is (greet ...)\n" err))
+  (assert (in "\nin Hy a dictionary is {\"a\" 1}: " err))
+  (assert (in "\nncut is a macro, no value: (help (get-macro ncut)) says" err))
   (assert (in " !! RuntimeError: " out))
   (assert (in "\n41\n" out))
   (assert (not-in "not reached" out))
@@ -172,7 +182,10 @@
    "%%hy\n(setv z 1)"
    "%%hy\n; nothing but a comment"
    "x"
-   "%%hy\n(import signal)\n(signal.raise-signal signal.SIGINT)"])
+   "%%hy\n(import signal)\n(signal.raise-signal signal.SIGINT)"
+   "%%hy\n(== x 5)"
+   "%%hy\nprint(x)"
+   "%%hy\n(help shapes)"])
 
 (defn [(pytest.fixture :scope "module")] outputs [tmp-path-factory]
   "For each of CELLS: [type text] of everything that it put out."
@@ -231,3 +244,9 @@
     (assert (in says text))
     (assert (<= (len (.splitlines text)) 6))
     (assert (not-in "compiler.py" text))))
+
+(defn test-a-cell-too-says-how-hy-has-it [outputs]
+  (for [[i says] [[16 "in Hy it is (= a b)"] [17 "print( is Python: in Hy it is (print ...)"]
+                  [18 "shapes is a macro, no value: (help (get-macro shapes)) says what it does"]]]
+    (setv [[kind text]] (get outputs i))
+    (assert (= [kind (get (.splitlines text) -1)] ["error" says]))))

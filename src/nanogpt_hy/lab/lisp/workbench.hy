@@ -1,6 +1,8 @@
 "A place to try things: a Hy REPL with the course, its macros and readable tensors at hand; and Hy
 cells in IPython and Jupyter, that share the notebook's names and have the same macros."
 
+(eval-when-compile
+  (require hyrule [unless]))
 (import  contextlib [contextmanager]
          importlib [import-module]
          linecache
@@ -106,6 +108,23 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
       (hy.repr-register types repr))))
 
 
+;;; What to say of an error
+
+(defn advice [error typed module]
+  "What to say of an ERROR in Hy that somebody TYPED, in a MODULE; None if there is nothing."
+  (or (when (isinstance error #(NameError TypeError SyntaxError))
+        (python-in typed))
+      (when (isinstance error NameError)
+        (of-a-macro error.name module))
+      (hint-for error "")))
+
+(defn of-a-macro [name module]
+  "What to say where NAME, a macro in MODULE, was taken for a function, as in (help shapes)."
+  (when (in name (getattr module "_hy_macros" {}))
+    (setv name (hy.unmangle name))
+    f"{name} is a macro, no value: (help (get-macro {name})) says what it does"))
+
+
 ;;; The REPL
 
 (defclass Workbench [REPL]
@@ -115,6 +134,7 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
   (defn __init__ [self]
     (.__init__ (super) :locals {#** (names-at-hand)  "__name__" "__console__"})
     (setv self.typed ""
+          self.told  False               ; whether something was said of what was typed last
           self.ps1 "nanogpt> "
           self.ps2 "     ... ")
     (hy.eval MACROS self.locals :module self.module)
@@ -130,19 +150,29 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
     (.interact (super) banner ""))
 
   (defn runsource [self source #* more #** options]        ; Python 3.13 names the symbol
-    (setv self.typed source)
-    (.runsource (super) source #* more #** options))
+    (setv self.typed source
+          self.told  False
+          unfinished (.runsource (super) source #* more #** options))
+    (unless (or unfinished self.told)            ; as x[0], which in Hy is x, and then [0]
+      (.tell self (python-in source)))
+    unfinished)
+
+  (defn tell [self hint]
+    (setv self.told True)
+    (when hint
+      (.write self f"{hint}\n")))
+
+  (defn showsyntaxerror [self #* more #** options]
+    (setv error (get (sys.exc-info) 1))
+    (.showsyntaxerror (super) #* more #** options)
+    (.tell self (advice error self.typed self.module)))
 
   (defn showtraceback [self]
     (setv error (get (sys.exc-info) 1))
-    (when (isinstance error UserError)
-      (return (.write self f"{error}\n")))
-    (.showtraceback (super))
-    (setv hint (or (when (isinstance error #(NameError TypeError))
-                     (python-in self.typed))
-                   (hint-for error "")))
-    (when hint
-      (.write self f"{hint}\n"))))
+    (if (isinstance error UserError)
+        (.tell self (str error))
+        (do (.showtraceback (super))
+            (.tell self (advice error self.typed self.module))))))
 
 (defn repl []
   "Run the REPL until the user leaves it: 0."
@@ -177,11 +207,12 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
   (try
     (hy.eval (hy.read-many source :filename name) shell.user-ns :module shell.user-module)
     (except [error #(Exception KeyboardInterrupt)]
-      (raise (to-show error name) :from None))))
+      (setv hint (advice error source shell.user-module))
+      (raise (to-show error name hint) :from None))))
 
-(defn to-show [error name]
+(defn to-show [error name [hint None]]
   "ERROR as the notebook is to show it: from the cell's own frame on; only its text, if the cell did
-  not come to run or the error is meant for the user."
+  not come to run or the error is meant for the user; and what there is to say of it, HINT."
   (setv frames error.__traceback__)
   (while (and frames (!= frames.tb-frame.f-code.co-filename name))
     (setv frames frames.tb-next))
@@ -189,5 +220,5 @@ cells in IPython and Jupyter, that share the notebook's names and have the same 
                   (traceback.format-exception-only error)
                   (traceback.format-exception (type error) error frames))
         shown (if (isinstance error SyntaxError) (CellError (str error)) error)
-        shown._render-traceback_ (fn [] (.splitlines (.join "" lines))))
+        shown._render-traceback_ (fn [] [#* (.splitlines (.join "" lines)) #* (if hint [hint] [])]))
   shown)
