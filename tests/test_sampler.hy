@@ -20,6 +20,7 @@ what was drawn, and every wrong request."
          nanogpt-hy.lab.explaining [Candidate candidate-cell explain explain-line explain-step
                                     explain-texts Explained filters-anything fit-left label percent
                                     show-explained visible]
+         nanogpt-hy.lab.handmade [handmade]
          nanogpt-hy.lab.filters [filtered-probabilities]
          nanogpt-hy.lab.sampler [beginning draw known-prompt overlap sample-generator sample-texts
                                  SEPARATOR Settings Step steps tokens until-stop write-pieces])
@@ -615,6 +616,12 @@ what was drawn, and every wrong request."
     (assert (= (lfor  c row.likeliest  c.before)
                (sorted (gfor  c row.likeliest  c.before) :reverse True)))
     (assert-close (. (get row.likeliest 0) before) (float (.max before)) :rtol 1e-5 :atol 0)))
+
+(defn test-what-was-sure-lost-nothing-and-not-minus-nothing []
+  (setv aab   (handmade "aab")
+        [row] (explain aab.model aab.tokenizer (torch.tensor [(.encode aab.tokenizer "aab")])
+                       :settings (Settings :max-new-tokens 1)))
+  (assert (in "100.0  0.00  'a' 100" (explain-line row False 80))))
 
 (defn plain-console [[width 80]]
   (Console :file (Spy) :width width :force-terminal False :color-system None))

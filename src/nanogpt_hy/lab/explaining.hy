@@ -46,7 +46,7 @@ It is the sampler's own `steps` that are told of here, so the text is the one th
              (int (.sum cut-off))
              (float (.sum (get before cut-off)))
              drawn
-             (if drawn.before (- (log drawn.before)) (float "inf"))
+             (if drawn.before (max 0.0 (- (log drawn.before))) (float "inf"))
              text))
 
 (defn explain [model tokenizer ids * [settings (Settings)] [generator None] [likeliest 8] #** how]
