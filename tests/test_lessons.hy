@@ -444,6 +444,9 @@ exercise is passed by its solution and by nothing that is wrong."
         #("bigram" "(.mean -given)" "the minus is an operator: (- given)")
         #("generate" "(ncut ids : (: (- block-size)))"
           "nothing is left of that tensor: what was cut away before?")
+        #("generate" "(ncut ids : (- block-size):)" "in Hy x[:, a:] is (ncut x : (: a None))")
+        #("generate" "(get ids #(: (- block-size)))" "in Hy x[:, a:] is (ncut x : (: a None))")
+        #("head" "(/ (@ q (.transpose k -2 -1)) (sqrt d))" "large and small letters differ: D")
         #("train" "(sum losses) / (len losses)"
           "/ is set like a variable: in Hy the operator comes first: (/ a b)")
         #("train" "(.mean losses)"

@@ -87,16 +87,20 @@
     (= name "inf")      "write (import math [inf]) above"
     (not text)          (method-named name)
     (.isupper name)
-      (if (re.search (+ r"(?<![\w-])" (re.escape (.lower name)) r"(?![\w-])")
-                     (code-of text))
+      (if (stands-in (.lower name) text)
         f"in words {name} stands for the parameter {(.lower name)}"
         f"in words {name} is the length of an axis, and no name in the code")
     (re.search (+ r"(?m)^\s*\[?" (re.escape name) r"\s+\(") text)
       f"a part of the layer is self.{name}"
+    (stands-in (.upper name) text)  f"large and small letters differ: {(.upper name)}"
     (in name PARTS-OF-A-MODEL) f"a part of the model is model.{name}"
     (bound-in-comprehension name text) f"only within its (lfor ...) {name} has a value"
     (= name "x")        "nothing comes in here yet: a layer is made first, and called with x later"
     True                (or (python-in text) (method-named name))))
+
+(defn stands-in [name text]
+  "Whether NAME is a name in TEXT."
+  (re.search (+ r"(?<![\w-])" (re.escape name) r"(?![\w-])") (code-of text)))
 
 (defn bound-in-comprehension [name text]
   "Whether a comprehension in TEXT binds NAME, as lfor does in (lfor [x y] pairs (+ x y))."
@@ -154,6 +158,9 @@
          "parameters is given by name, as :dropout p")
     (in "same number of keys as values" words)
       "in Hy a dictionary is {\"a\" 1}: key and value, and no colon"
+    (or (in "got Keyword" words)
+        (and (in "too many indices" words) (re.search r"\):[\s)]" (code-of text))))
+      "in Hy x[:, a:] is (ncut x : (: a None))"
     (in "with size 0" words)
       "nothing is left of that tensor: what was cut away before?"))
 
