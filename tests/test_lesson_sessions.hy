@@ -114,6 +114,8 @@ An introduction with a [link](there.md) and **words**.
 
 (defn [(pytest.mark.parametrize #("typed" "number") [
         #("0.25" 0.25) #("0,25" 0.25) #(" 1/4 " 0.25) #("25%" 0.25) #("-3" -3) #("1,000" 1000)
+        #("8 tokens" 8) #("about -0.49" -0.49) #("~ ln 3 " (log 3)) #("1 place." 1) #("tokens" None)
+        #("8 or 9" None) #("= 0.7 nats" 0.7) #("0.5 of it" None)
         #("10.6 million" 10.6) #("10.6m" 10.6) #("million" None) #("4e2" 400) #("ln 1" 0)
         #("ln(1)" 0) #("ln -2" None) #("ln 0.5" (log 0.5))
         #("-1,000" -1000) #("1,000,000" 1,000,000) #("1e999" None) #("" None) #("a" None)

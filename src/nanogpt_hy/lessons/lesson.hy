@@ -19,7 +19,10 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 
 (setv FOLDER   (. (Path __file__) parent)
       SECTIONS ["Predict" "Run" "Look" "Change" "Make"]
-      LONGEST  80)                     ; characters of a number that somebody types
+      LONGEST  80                      ; characters of a number that somebody types
+      ;; Words around such a number, blanks taken out, that may as well be missing.
+      WORDS    (+ r"^(about|ca\.?|~|=)|(?<=[0-9])(million|m|(channel|character|example|id|nat|pair|"
+                  r"place|share|start|token|weight)s?)$"))
 
 
 ;;; What a lesson is made of
@@ -188,12 +191,12 @@ A lesson is an introduction and sections (Predict, Run, Look, Change, Make); a s
 ;;; Judging an answer
 
 (defn as-number [text]
-  "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3, log(3), (log 3), 10.6 million (of which the
-  word is left out) -> float, or None.
+  "What somebody typed, 0.25, 0,25, 25%, 1,000, ln 3, log(3), (log 3), 10.6 million, about 8 tokens
+  (of which the words are left out) -> float, or None.
   ; (as-number \"1/4\") => 0.25"
   (when (> (len text) LONGEST)
     (return None))
-  (setv text (re.sub "(?<=[0-9])(million|m)$" "" (.rstrip (.replace (.strip text) " " "") ".")))
+  (setv text (re.sub WORDS "" (.rstrip (.replace (.strip text) " " "") ".")))
   (when (re.fullmatch r"-?[1-9]\d{0,2}(,\d{3})+" text)
     (setv text (.replace text "," "")))
   (setv logarithm (re.fullmatch r"(-?)\(?(?:ln|log)(.+)" text))
