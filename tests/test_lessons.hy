@@ -502,7 +502,7 @@ exercise is passed by its solution and by nothing that is wrong."
   (for [[text words] [["def f(x): return x" "(defn f [x] ...)"] ["x = 3" "(setv x ...)"]
                       ["torch.zeros(3)" "(torch.zeros ...)"] ["t.sum(0)" "(.sum t ...)"]]]
     (assert (.endswith (python-in text) words)))
-  (for [text ["x" "(= x 3)" "(if x y z)" "x == 3"]]
+  (for [text ["x" "(= x 3)" "(if x y z)" "x == 3" "(f #[=[g(x)\n]=] #[[x[0]]])" "\"f(x)\" ; f(x)"]]
     (assert (is None (python-in text))))
   (assert (in "lfor" (hint-for (NameError "" :name "x") "(lfor  [x y] pairs  (+ x y))")))
   (for [words ["logit(): argument 'input' (position 1) must be Tensor, not float" "no such thing"]]

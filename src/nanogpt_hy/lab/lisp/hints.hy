@@ -18,7 +18,7 @@
 
 (defn code-of [text]
   "Hy -> Hy: the same without strings and comments."
-  (re.sub r"\"(?:\\.|[^\"\\])*\"|;.*" "" text))
+  (re.sub r"#\[([^\[\]]*)\[(?s:.)*?\]\1\]|\"(?:\\.|[^\"\\])*\"|;.*" "" text))
 
 (defn python-in [text]
   "What to say of what in TEXT is written as in Python: how it begins, or its first call or index;
