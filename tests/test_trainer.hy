@@ -461,7 +461,15 @@
   (setv firsts (lfor  [x _] (whole-batches (torch.arange 30) :block-size 4 :every 3)
                       row x
                       (.item (get row 0))))
-  (assert (= firsts [0 12 24 28])))
+  (assert (= firsts [0 16 24 28])))
+
+(defn test-windows-are-judged-from-all-places-of-a-line []
+  "Also where one line in so many would begin each of them."
+  (setv starts (lfor  [x _] (whole-batches (torch.arange 657) :block-size 8 :every 9)
+                      row x
+                      (.item (get row 0))))
+  (assert (= (len starts) 10))
+  (assert (= (sfor  s starts  (% s 9)) (set (range 9)))))
 
 (defn test-every-token-counts-alike []
   "Also those of the last window, which is shorter."
