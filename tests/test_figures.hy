@@ -2,7 +2,7 @@
 
 (import  io [StringIO]
          re
-         matplotlib.colors [to-hex]
+         matplotlib.colors [to-hex to-rgb]
          pytest
          rich.cells [cell-len]
          rich.console [Console]
@@ -246,6 +246,16 @@
     (assert (= turn (.get-rotation (get (.get-ticklabels axes.xaxis) 0))))
     (assert (= 0 (.get-rotation (get (.get-ticklabels axes.yaxis) 0))))))
 
+(defn test-labels-do-not-run-into-each-other []
+  "Two digits many times, and what becomes a number because the font does not have it."
+  (for [labels [(lfor  i (range 1 33)  f"{i}")  (* ["\u6f22" "a"] 8)]]
+    (setv axes (.subplots (new-figure 3.5 2.5)))
+    (characters axes.xaxis labels)
+    (.draw-without-rendering axes.figure)
+    (setv boxes (lfor  t (.get-ticklabels axes.xaxis)  (.get-window-extent t)))
+    (for [[a b] (zip boxes (cut boxes 1 None))]
+      (assert (not (.overlaps (.padded a -1) b))))))
+
 (defn test-of-a-long-label-the-middle-is-left-out []
   (for [[label shown] [["abcdefghijklmnop" "abcdefghijklmnop"]
                        ["abcdefghijklmnopq" "abcdefg…jklmnopq"]
@@ -270,6 +280,18 @@
   (squares axes ["a" "b"] ["c" "d"] [[0 0.25] [1 0.5]])
   (assert (= (lfor  t axes.texts  [(.get-position t) (.get-text t) (.get-color t)])
              [[#(1 0) "25" ON-LIGHT] [#(0 1) "100" ON-DARK] [#(1 1) "50" ON-LIGHT]])))
+
+(defn luminance [colour]
+  "A colour -> 0 to 1, as https://www.w3.org/TR/WCAG21/#dfn-relative-luminance has it."
+  (sum (gfor  [share c] (zip [0.2126 0.7152 0.0722] (to-rgb colour))
+              (* share (if (<= c 0.04045) (/ c 12.92) (** (/ (+ c 0.055) 1.055) 2.4))))))
+
+(defn test-numbers-can-be-read-on-every-square [axes]
+  (setv image (squares axes ["a"] (list "abcdefghij") [(lfor  i (range 1 11)  (/ i 10))]))
+  (for [text axes.texts]
+    (setv square (image.cmap (image.norm (/ (int (.get-text text)) 100)))
+          [dark light] (sorted (map luminance [(cut square 3) (.get-color text)])))
+    (assert (>= (/ (+ light 0.05) (+ dark 0.05)) 3.9) (.get-text text))))
 
 (defn test-a-large-table-has-no-numbers-in-it [axes]
   (squares axes ["a"] (* ["b"] 13) [(* [0.5] 13)])
@@ -366,6 +388,14 @@
   (arrow axes #(0 1) #(1 0) 0.5 "red" [None None])
   (assert (= (lfor  patch axes.patches  (. (type patch) __name__)) ["Circle" "FancyArrowPatch"])))
 
+(defn test-no-arrow-hides-another [axes]
+  "Where several tokens lead from one state to the same one."
+  (draw-states axes [(state "a" 0.5 [0.5 0.5] [1 1]) (state "b" 0.5 [0.5 0.5] [1 1])] "")
+  (setv [arrow-a arrow-b loop-a loop-b] axes.patches
+        width (fn [patch] (. (.get-extents (.get-path patch)) width)))
+  (assert (> (- (width arrow-b) (width arrow-a)) 0.05))
+  (assert (> (- loop-b.radius loop-a.radius) 0.01)))
+
 (defn [(pytest.mark.parametrize "name" ["a" "a long name"])] test-no-box-hides-an-arrow [axes name]
   (draw-states axes (lfor  i (range 4)  (state name 0.25 [1.0] [(% (+ i 1) 4)])) "")
   (.draw-without-rendering axes.figure)
@@ -379,6 +409,14 @@
   (draw-states axes [(state "a" 1.0 [0.5 0.48 0.02 0.01] [0 0 0 0])] "")
   (assert (= (lfor  patch axes.patches  (to-hex (.get-edgecolor patch)))
              (lfor  colour (cut COLOURS 3)  (.lower colour)))))
+
+(defn test-the-legend-has-every-token-whose-colour-it-is []
+  (setv states (lfor  t (range 8)  (state (get "abcdefgh" t) 0.125 (* [0.125] 8) (list (range 8))))
+        merged (lfor  s states  (| s {"contexts" [(get s "context")]}))
+        [_ axes] (axes-of {"kind" "chain"  "question" "?"  "alphabet" (list "abcdefgh")
+                           "states" states  "merged" merged  "entropy_rate" 1}))
+  (assert (= (lfor  text (.get-texts (.get-legend axes))  (.get-text text))
+             ["a g" "b h" "c" "d" "e" "f"])))
 
 (defn test-a-state-has-its-share-in-percent [axes]
   (draw-states axes [(state "a" 0.25) (state "b" 0.75)] "two")

@@ -23,8 +23,9 @@
   many, and upright where they are whole words. Of a long one the middle is left out."
   (setv count (len labels)
         every (+ 1 (// (- count 1) MOST-LABELS))
-        long  (and (= axis.axis-name "x") (> (max (map len labels)) 2)))
-  (axis.set-ticks (range 0 count every) :labels (list (map tick (cut labels None None every))))
+        ticks (list (map tick (cut labels None None every)))
+        long  (and (= axis.axis-name "x") (> (max (map len ticks)) (if (> count 16) 1 2))))
+  (axis.set-ticks (range 0 count every) :labels ticks)
   (.set-tick-params axis :length 0 :labelfontfamily "monospace" :labelrotation (if long 90 0)
                     :labelsize (cond (<= count 16) 10  (<= count 28) 8  True 6)))
 
@@ -55,5 +56,5 @@
     (for [[i row] (enumerate values)
           [j value] (enumerate row)  :if value]
       (.text axes j i f"{(* 100 value) :.0f}" :ha "center" :va "center" :fontsize 8
-             :color (if (> value 0.5) ON-DARK ON-LIGHT))))
+             :color (if (> value 0.67) ON-DARK ON-LIGHT))))
   image)

@@ -1,9 +1,10 @@
 "A small model's machine as a picture: its states on a circle, and arrows where tokens lead."
 
-(import  math [cos pi sin]
+(import  collections [Counter]
+         math [cos pi sin]
          matplotlib.patches [Circle FancyArrowPatch]
          nanogpt-hy.lab.inside.machine [state-name]
-         nanogpt-hy.lab.pictures.canvas [figure-with plain]
+         nanogpt-hy.lab.pictures.canvas [figure-with plain tick]
          nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK])
 
 (setv FEW-NODES  14         ; so many have room and are all drawn; of more, those that are not
@@ -18,16 +19,16 @@
          :setv radius (if (and (> count FEW-NODES) (% i 2)) 0.8 1)
          #((* radius (cos angle)) (* radius (sin angle)))))
 
-(defn arrow [axes start end p colour boxes]
+(defn arrow [axes start end p colour boxes [others 0]]
   "From a state to a state, from the edge of one of their BOXES to that of the other, or back to
-  itself; the thicker the likelier."
+  itself; the thicker the likelier; beside the OTHERS that lead there from the same state."
   (setv look (dict :color colour :alpha (+ 0.25 (* 0.75 p)) :linewidth (+ 0.5 (* 2 p)) :zorder 1)
         [start-box end-box] boxes)
   (.add-patch axes
     (if (= start end)
-      (Circle (lfor  x start  (* 1.17 x)) 0.12 :fill False #** look)
+      (Circle (lfor  x start  (* 1.17 x)) (+ 0.12 (* 0.02 others)) :fill False #** look)
       (FancyArrowPatch start end :arrowstyle "-|>" :mutation-scale 9
-                       :connectionstyle "arc3,rad=0.16" :shrinkA 0 :shrinkB 2
+                       :connectionstyle f"arc3,rad={(+ 0.16 (* 0.1 others))}" :shrinkA 0 :shrinkB 2
                        :patchA start-box :patchB end-box #** look))))
 
 (defn state-box [axes place state font]
@@ -38,7 +39,7 @@
            :fontsize font :fontfamily "monospace" :ha "center" :va "center" :zorder 3
            :bbox (dict :boxstyle "round,pad=0.3" :facecolor "white"
                        :edgecolor (if (> often 0.001) INK FAINT)
-                       :linewidth (+ 0.6 (* 4 often))))))
+                       :linewidth (+ 0.6 (* 3 often))))))
 
 (defn draw-states [axes states title]
   "States on a circle, the more frequent the bolder; an arrow for each token that may come."
@@ -49,12 +50,14 @@
         order (sorted order)
         place (dict (zip order (on-circle (len order))))
         font  (if (> (len order) FEW-NODES) 8 9)
-        box   (dfor  i order  i (state-box axes (get place i) (get states i) font)))
+        box   (dfor  i order  i (state-box axes (get place i) (get states i) font))
+        drawn (Counter))
   (for [i order
         [t [p to]] (enumerate (zip (get states i "next") (get states i "to")))]
     (when (and (>= p 0.02) (in to place))
       (arrow axes (get place i) (get place to) p (get COLOURS (% t (len COLOURS)))
-             [(get box i) (get box to)])))
+             [(get box i) (get box to)] (get drawn #(i to)))
+      (+= (get drawn #(i to)) 1)))
   (setv left-out (- (len states) (len order)))
   (.set-title axes (if left-out f"{title}; {left-out} rarer ones left out" title) :fontsize 10)
   (.set-xlim axes -1.45 1.45)
@@ -74,8 +77,9 @@
                  f"{(len (get data "states"))} contexts"))
   (draw-states (get grid 0 -1) (get data "merged")
                f"{(len (get data "merged"))} states, merged where they behave alike")
-  (for [[t label] (enumerate (cut alphabet (len COLOURS)))]
-    (.plot (get grid 0 -1) [] [] :color (get COLOURS t) :label (plain label)))
+  (for [[t colour] (enumerate (cut COLOURS (len alphabet)))]       ; of many tokens some share one
+    (.plot (get grid 0 -1) [] [] :color colour
+           :label (tick (.join " " (cut alphabet t None (len COLOURS))))))
   (.legend (get grid 0 -1) :title "next token" :loc "lower right" :ncols 2)
   (.supxlabel figure (+ f"entropy rate {(get data "entropy_rate") :.4f} nats per token; "
                         "% is how often a state comes in the long run")
