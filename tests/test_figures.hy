@@ -300,6 +300,12 @@
 (defn test-the-darkest-square-would-be-a-1 [axes]
   (assert (= (.get-clim (squares axes ["a"] ["b" "c"] [[0.1 0.2]])) #(0 1))))
 
+(defn test-the-scale-counts-in-hundredths-as-the-squares-do [kinds]
+  (for [[data bar] [[(get kinds 0) -1] [(get kinds 7) 4]]]
+    (setv figure (figure-of data))
+    (.draw-without-rendering figure)
+    (assert (= (axis-labels (. (get figure.axes bar) yaxis)) ["0" "20" "40" "60" "80" "100"]))))
+
 (defn title-of [axes]
   (.get-title axes :loc "left"))
 
@@ -338,9 +344,16 @@
              [[[1 1.75] [1 2.25]] [[2 1.75] [2 2.25]]]))
   (assert (= (list (.get-ydata floor)) [1 1])))
 
-(defn test-a-counting-model-is-named-by-how-many-tokens-it-counts []
+(defn test-a-counting-model-is-named-by-what-it-counts []
   (setv [axes] (axes-of (positions-of "window" ["1" "2"])))
-  (assert (= (lfor  t axes.texts  (.get-text t)) ["counting 2"])))
+  (assert (= (lfor  t axes.texts  (.get-text t)) ["counting pairs"])))
+
+(defn test-a-name-hides-no-curve-and-no-line-strikes-a-name-through []
+  (setv [axes] (axes-of (positions-of "window" ["1" "2"]))
+        [name] axes.texts
+        model  (get axes.lines 0)
+        [counting] (lfor  line axes.lines  :if (= (list (.get-ydata line)) [3 3])  line))
+  (assert (< (.get-zorder counting) (.get-zorder name) (.get-zorder model))))
 
 (defn test-the-losses-of-a-run-stand-above-0-and-beside-level-lines []
   (setv [axes] (axes-of {"kind" "loss"  "question" "?"  "steps" [0 1]  "train" [3 2]  "val" [3 2]
@@ -348,6 +361,22 @@
   (assert (= 0 (get (.get-ylim axes) 0)))
   (assert (= (lfor  line (cut axes.lines 2 None)  [(list (.get-ydata line)) (.get-linestyle line)])
              [[[1.5 1.5] "--"] [[2.5 2.5] "-"]])))
+
+(defn test-no-curve-runs-through-the-name-of-a-level-line []
+  (setv [axes] (axes-of {"kind" "loss"  "question" "?"  "steps" [0 1]  "train" [3 1.5]
+                         "val" [3 1.5]  "yardsticks" {"floor" 1.5}}))
+  (.draw-without-rendering axes.figure)
+  (assert (not (.overlaps (.get-window-extent axes) (.get-window-extent (get axes.texts 0))))))
+
+(defn test-the-numbers-below-a-plane-stand-apart []
+  (setv [plane _ _] (axes-of {"kind" "embeddings"  "question" "?"
+                              "groups" [{"what" "tokens"  "labels" ["a" "b"]  "cosines" [[1 0] [0 1]]
+                                         "points" [[-0.06 -0.05] [0.086 0.07]]
+                                         "shares" [0.9 0.1]}]}))
+  (.draw-without-rendering plane.figure)
+  (setv boxes (lfor  t (.get-ticklabels plane.xaxis)  (.get-window-extent t)))
+  (for [[a b] (zip boxes (cut boxes 1 None))]
+    (assert (not (.overlaps a b)))))
 
 (defn test-a-plane-has-the-shares-of-its-axes-and-a-path-of-positions []
   (defn group [what]

@@ -5,11 +5,17 @@ Each has the question that it answers above it, and axes in the text's own chara
 (eval-when-compile
   (require hyrule [unless]))
 (import  matplotlib [rc-context]
+         matplotlib.ticker [PercentFormatter]
          nanogpt-hy.lab.pictures.canvas [characters figure-with plain squares tick]
          nanogpt-hy.lab.pictures.graph [draw-machine]
-         nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK STYLE])
+         nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK STYLE]
+         nanogpt-hy.lab.pictures.terminal [COUNTED-KINDS])
 
 (setv MOST-BARS 40)
+
+(defn scale [figure image axes label]
+  "How dark is how much, in hundredths like the numbers in the squares."
+  (.colorbar figure image :ax axes :label label :shrink 0.6 :format (PercentFormatter 1 :symbol "")))
 
 ;;; Attention
 
@@ -33,7 +39,7 @@ Each has the question that it answers above it, and axes in the text's own chara
   (for [[i layer] (enumerate layers)
         j (range (len (get layer "heads")) many)]
     (.set-axis-off (get grid i j)))
-  (.colorbar figure image :ax (list (.flatten grid)) :label "weight" :shrink 0.6)
+  (scale figure image (list (.flatten grid)) "weight, %")
   figure)
 
 ;;; The next token
@@ -53,6 +59,8 @@ Each has the question that it answers above it, and axes in the text's own chara
            :color (get COLOURS 0))
     (.legend axes :loc "lower right"))
   (characters axes.yaxis (lfor  i order  (get data "tokens" i)))
+  (.set-tick-params axes.yaxis :labelsize 10)      ; each bar has room, however many they are
+  (.margins axes :y 0.01)
   (.invert-yaxis axes)
   (.set-xlim axes 0 1)
   (.set-xlabel axes "probability")
@@ -74,11 +82,12 @@ Each has the question that it answers above it, and axes in the text's own chara
   (for [[k loss] (.items (get data "counting"))]
     (when (<= 1 (int k) (len names))
       (.plot axes [(get places (- (int k) 1)) (get places -1)] [loss loss] :color FAINT
-             :linewidth 1)
-      ;; Their losses lie close together, so the names stand side by side.
-      (.annotate axes f"counting {(+ 1 (int k))}" #((- 1.25 (* 0.25 (int k))) loss)
-                 :xycoords #("axes fraction" "data") :color FAINT :fontsize 8
-                 :ha "right" :va "bottom")))
+             :linewidth 1 :zorder 1)
+      ;; Their losses lie close together, so the names stand side by side, each upon its line and
+      ;; below the model's.
+      (.annotate axes f"counting {(get COUNTED-KINDS k)}" #((- 1.25 (* 0.25 (int k))) loss)
+                 :xycoords #("axes fraction" "data") :fontsize 8 :ha "right" :va "center"
+                 :zorder 1.5 :bbox {"facecolor" "white"  "edgecolor" "none"  "pad" 1})))
   (unless first
     (characters axes.xaxis names))
   (.set-ylim axes :bottom 0)
@@ -96,8 +105,7 @@ Each has the question that it answers above it, and axes in the text's own chara
   (for [[name loss] (.items (get data "yardsticks"))]
     (.axhline axes loss :color (if (= name "floor") INK FAINT) :linewidth 1
               :linestyle (if (= name "floor") "--" "-"))
-    (.annotate axes name #(1 loss) :xycoords #("axes fraction" "data") :ha "right" :va "bottom"
-               :fontsize 8 :color (if (= name "floor") INK FAINT)))
+    (.annotate axes name #(1.01 loss) :xycoords #("axes fraction" "data") :va "center" :fontsize 8))
   (.set-ylim axes :bottom 0)
   (.set-xlabel axes "step")
   (.set-ylabel axes "loss, nats per token")
@@ -122,6 +130,7 @@ Each has the question that it answers above it, and axes in the text's own chara
       (.text plane x y (plain label) :ha "center" :va "center" :fontfamily "monospace"
              :fontsize 11 :color (get COLOURS 0)))
     (.margins plane 0.12)
+    (.locator-params plane :nbins 5)
     (.set-title plane (get group "what") :fontsize 10)
     (.set-xlabel plane f"{(* 100 first) :.0f} % of how they differ")
     (.set-ylabel plane f"{(* 100 second) :.0f} %")
@@ -142,10 +151,11 @@ Each has the question that it answers above it, and axes in the text's own chara
         true (if (= (get data "against") "chain") "true" "counted"))
   (for [[axes key title] [[left "true" true] [right "model" "model"]]]
     (setv rows (lfor  row (get data "transitions" key)  (or row (* [0] (len names)))))
-    (squares axes names names rows)
+    (setv image (squares axes names names rows))
     (.set-title axes f"{title}, %" :fontsize 10)
     (.set-xlabel axes "comes")
     (.set-ylabel axes "after"))
+  (scale figure image [left right] "%")
   (setv lost (fn [c] (* (get c "weight") (get c "kl")))
         worst (cut (sorted (get data "contexts") :key lost :reverse True) 12))
   (.barh below (range (len worst)) (list (map lost worst)))

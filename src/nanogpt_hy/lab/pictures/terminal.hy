@@ -11,7 +11,8 @@ Each function takes the plain data of one kind and a rich Console, whose width i
 (setv SHADES  " ░▒▓█"
       LEVELS  [0.05 0.2 0.4 0.7]      ; where one shade ends and the next begins
       EIGHTHS " ▏▎▍▌▋▊▉"
-      MOST-ROWS 40)                   ; of one table
+      MOST-ROWS 40                    ; of one table
+      COUNTED-KINDS {"0" "single tokens"  "1" "pairs"  "2" "triples"  "3" "runs of four"})
 
 ;;; Lines
 
@@ -155,10 +156,9 @@ Each function takes the plain data of one kind and a rich Console, whose width i
 
 (defn counted [data]
   "What counting models lose, in words."
-  (setv kinds {"0" "single tokens"  "1" "pairs"  "2" "triples"  "3" "runs of four"})
   (+ "Counting loses: "
      (.join ", " (gfor  [k loss] (.items (get data "counting"))
-                        f"{(get kinds k)} {loss :.4f}"))
+                        f"{(get COUNTED-KINDS k)} {loss :.4f}"))
      " nats per token."))
 
 (defn thinned [things [most MOST-ROWS]]
