@@ -23,7 +23,7 @@
          nanogpt-hy.lab.data.markov [ab-chain]
          nanogpt-hy.lab.files [append-row]
          nanogpt-hy.lab.training.memory [enough-memory peak-memory smaller-batch]
-         nanogpt-hy.lab.training.profile [lines-of profile-steps seen shares]
+         nanogpt-hy.lab.training.profile [lines-of profile-steps seen shares timed-table]
          nanogpt-hy.lab.training.report [facts Report]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.saving [save]
@@ -337,9 +337,9 @@
   (assert (<= (+ warm warm watched) most))
   (assert (or (< most 16) (= [warm watched] [3 10]))))
 
-(defn plain [lines]
-  "LINES of a profile as a terminal of 80 columns shows them."
-  (setv console (plain-console (open os.devnull "w") :width 80 :record True))
+(defn plain [lines [width 80]]
+  "LINES of a profile as a terminal of so many columns shows them."
+  (setv console (plain-console (open os.devnull "w") :width width :record True))
   (for [line lines]
     (.print console line))
   (.export-text console))
@@ -363,6 +363,14 @@
               (.removeprefix (get longest 0) "aten::")
               "Python, and all other operations" "trace     "]]
     (assert (in part text) text)))
+
+(defn test-numbers-of-a-profile-stay-whole-where-names-do-not []
+  (setv rows [#("x" 1.25 10) #((* "y" 90) 2.5 10)])
+  (for [width [60 80 120]]
+    (setv [heads #* lines] (.splitlines (plain [(timed-table "phase" rows 5 10)] width)))
+    (assert (= (.split heads) ["phase" "share" "ms/step" "calls/step"]))
+    (assert (= (lfor  line lines  (cut (.split line) 1 None))
+               [["25.0%" "125.000" "1"] ["50.0%" "250.000" "1"]]))))
 
 (defn test-the-trace-is-one [ab tmp-path]
   (setv run (begin (small ab :folder tmp-path))

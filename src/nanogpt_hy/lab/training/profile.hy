@@ -104,9 +104,9 @@
 (defn timed-table [what rows seconds steps]
   "A table of #(name seconds calls) ROWS, with their shares of SECONDS, which STEPS took."
   (setv table (Table :box None :pad-edge False :padding #(0 2 0 0)))
-  (.add-column table what :width 46 :no-wrap True)
+  (.add-column table f"{what :<44}" :max-width 44)      ; the names have less where there is no room
   (for [heading ["share" "ms/step" "calls/step"]]
-    (.add-column table heading :justify "right"))
+    (.add-column table heading :justify "right" :no-wrap True))
   (for [[name spent calls] rows]
     (.add-row table (.removeprefix name "aten::")
               f"{(/ (* 100 spent) (max seconds 1e-12)) :.1f}%"
