@@ -77,6 +77,12 @@
   (assert (= (scatter {"labels" ["a" "b" "c"]  "points" [[0 0] [1 1] [1 0]]} 8 3)
              ["|    b" "|" "|a   c"])))
 
+(defn test-numbers-side-by-side-are-not-one-number []
+  (setv group {"labels" ["4" "25" "7" "a"]  "points" [[0 0] [0.2 0] [0.8 0] [1 0]]})
+  (assert (= (scatter group 8 1) ["|4  7"]))
+  (setv (get group "labels") (list "bcda"))
+  (assert (= (scatter group 8 1) ["|bc da"])))
+
 (defn test-a-wide-character-takes-two-columns []
   (setv group {"labels" ["\u6f22" "b"]  "points" [[0 0] [1 0]]})
   (assert (= (scatter group 8 1) ["|\u6f22  b"])))
@@ -370,9 +376,9 @@
 
 (defn test-the-numbers-below-a-plane-stand-apart []
   (setv [plane _ _] (axes-of {"kind" "embeddings"  "question" "?"
-                              "groups" [{"what" "tokens"  "labels" ["a" "b"]  "cosines" [[1 0] [0 1]]
+                              "groups" [{"what" "tokens"  "labels" ["a" "b"]  "shares" [1 0]
                                          "points" [[-0.06 -0.05] [0.086 0.07]]
-                                         "shares" [0.9 0.1]}]}))
+                                         "cosines" [[1 0] [0 1]]}]}))
   (.draw-without-rendering plane.figure)
   (setv boxes (lfor  t (.get-ticklabels plane.xaxis)  (.get-window-extent t)))
   (for [[a b] (zip boxes (cut boxes 1 None))]

@@ -15,7 +15,8 @@ Each has the question that it answers above it, and axes in the text's own chara
 
 (defn scale [figure image axes label]
   "How dark is how much, in hundredths like the numbers in the squares."
-  (.colorbar figure image :ax axes :label label :shrink 0.6 :format (PercentFormatter 1 :symbol "")))
+  (.colorbar figure image :ax axes :label label :shrink 0.6
+             :format (PercentFormatter 1 :symbol "")))
 
 ;;; Attention
 

@@ -45,8 +45,8 @@
     (when (> (len rows) MOST-STATES)
       (say console f"       and {(- (len rows) MOST-STATES)} more, which come less often"))
     (say console))
-  (say console (+ f"entropy rate {(get data "entropy_rate") :.4f} nats per token, of what it "
-                  f"writes itself; alike: within {(get data "tolerance")}")))
+  (say-wrapped console (+ f"entropy rate {(get data "entropy_rate") :.4f} nats per token, of what "
+                          f"it writes itself; alike: within {(get data "tolerance")}")))
 
 ;;; Truth
 

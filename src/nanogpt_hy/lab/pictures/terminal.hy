@@ -184,8 +184,10 @@ Each function takes the plain data of one kind and a rich Console, whose width i
 ;;; Embeddings
 
 (defn scatter [group width height]
-  "dict -> [str]: labels where their points lie; the later of two in one place gives way."
+  "dict -> [str]: labels where their points lie; the later of two in one place gives way. Words and
+  numbers keep apart, lest 4 and 25 read 425."
   (setv points (get group "points")
+        gap (if (> (max (map cell-len (get group "labels"))) 1) 1 0)
         grid (lfor  _ (range height)  (* [" "] width)))
   (defn place [axis size]
     (setv xs (lfor  p points  (get p axis))
@@ -194,7 +196,7 @@ Each function takes the plain data of one kind and a rich Console, whose width i
   (for [[label x y] (zip (get group "labels") (place 0 (- width 3)) (place 1 height))]
     (setv row (get grid (- height 1 y))
           end (+ x (cell-len label)))
-    (when (all (gfor  spot (cut row x end)  (= spot " ")))
+    (when (all (gfor  spot (cut row (max 0 (- x gap)) (+ end gap))  (= spot " ")))
       (setv (cut row x end) [label #* (* [""] (- end x 1))])))
   (lfor  row grid  (+ "|" (.rstrip (.join "" row)))))
 
