@@ -509,8 +509,9 @@
   (setv lines (shown {"kind" "next"  "question" "?"  "tokens" ["a" "b"]  "before" [0.25 0.75]
                       "after" [0.0 1.0]  "entropy" 0.5}))
   (assert (= (get lines 2) "     model  drawn"))
-  (assert (= (cut (get lines 3) 20) "b   75.0 % 100.0 %  "))
-  (assert (= (cut (get lines 4) 20) "a   25.0 %   0.0 %  ")))
+  (assert (= (get lines 3) (+ "b   75.0 % 100.0 %  " (bar 1 1 57 0.75))))
+  (assert (= (get lines 4) (.rstrip (+ "a   25.0 %     cut  " (bar 0 1 57 0.25)))))
+  (assert (in "the | what the model says" (get lines 6))))
 
 (defn test-the-longest-bar-ends-before-the-terminal-does []
   (for [after [[1.0 0.0] [0.9 0.1]]]

@@ -125,13 +125,16 @@ Each function takes the plain data of one kind and a rich Console, whose width i
   (for [i (cut order MOST-ROWS)]
     (setv p (get data "before" i)
           q (get data "after" i)
-          numbers (if filtered f"  {(percent p) :>5} %{(percent q) :>6} %  "
+          numbers (if filtered f"  {(percent p) :>5} %{(if q f"{(percent q) :>6} %" "     cut")}  "
                               f"  {(percent p) :>5} %  "))
-    (say console (.rstrip (+ (fit (get data "tokens" i) name-width True) numbers (bar p 1 room)))))
+    (say console (.rstrip (+ (fit (get data "tokens" i) name-width True) numbers
+                             (bar q 1 room (when filtered p))))))
   (setv more (lfor  i (cut order MOST-ROWS None)  (get data "before" i)))
   (when more
     (say console f"and {(len more)} more, together {(percent (sum more))} %"))
   (say console)
+  (when filtered
+    (say-wrapped console "The bar is what is drawn with, the | what the model says."))
   (say console f"entropy {(get data "entropy") :.4f} nats"))
 
 ;;; Losses
