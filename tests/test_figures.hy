@@ -143,6 +143,7 @@
                           :reverse True)
                   12)))
   (setv bars (get (axes-of counted) 3))
+  (assert (= (axis-labels bars.xaxis) ["single tokens" "pairs" "triples" "runs of four"]))
   (assert (= (lfor  bar bars.patches  (float (.get-height bar)))
              (list (.values (get counted "counting"))))))
 
@@ -307,10 +308,10 @@
   (assert (= (.get-clim (squares axes ["a"] ["b" "c"] [[0.1 0.2]])) #(0 1))))
 
 (defn test-the-scale-counts-in-hundredths-as-the-squares-do [kinds]
-  (for [[data bar] [[(get kinds 0) -1] [(get kinds 7) 4]]]
+  (for [[data place] [[(get kinds 0) -1] [(get kinds 7) 4]]]
     (setv figure (figure-of data))
     (.draw-without-rendering figure)
-    (assert (= (axis-labels (. (get figure.axes bar) yaxis)) ["0" "20" "40" "60" "80" "100"]))))
+    (assert (= (axis-labels (. (get figure.axes place) yaxis)) ["0" "20" "40" "60" "80" "100"]))))
 
 (defn title-of [axes]
   (.get-title axes :loc "left"))

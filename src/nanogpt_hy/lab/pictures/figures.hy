@@ -182,8 +182,9 @@ Each has the question that it answers above it, and axes in the text's own chara
           (.legend axes))
     (in "counting" data)
       (do (setv losses (get data "counting"))
-          (.bar axes (list losses) (list (.values losses)) :color FAINT)
-          (.set-xlabel axes "order of a counting model")
+          (.bar axes (lfor  k losses  (get COUNTED-KINDS k)) (list (.values losses)) :color FAINT)
+          (.set-tick-params axes.xaxis :labelsize 8)
+          (.set-xlabel axes "what a counting model counts")
           (.set-ylabel axes "its loss, nats"))
     True
       (.set-axis-off axes)))
