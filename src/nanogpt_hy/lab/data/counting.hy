@@ -9,7 +9,9 @@
          nanogpt-hy.errors [RequestError])
 
 (setv COUNTED 2,000,000         ; tokens of a part that are looked at
-      HIGHEST 3)                ; order of the models that others are measured against
+      HIGHEST 3                 ; order of the models that others are measured against
+      ;; What a model of each order counts, as JSON has its keys:
+      COUNTED-KINDS {"0" "single tokens"  "1" "pairs"  "2" "triples"  "3" "runs of four"})
 
 (defn count-loss [train-ids ids vocab-size order * [smoothing 0.1]]
   "(N) (M) ids -> nats per token: the loss on `ids` of counting what followed `order` tokens.

@@ -6,10 +6,10 @@ Each has the question that it answers above it, and axes in the text's own chara
   (require hyrule [unless]))
 (import  matplotlib [rc-context]
          matplotlib.ticker [PercentFormatter]
+         nanogpt-hy.lab.data.counting [COUNTED-KINDS]
          nanogpt-hy.lab.pictures.canvas [characters figure-with plain squares tick]
          nanogpt-hy.lab.pictures.graph [draw-machine]
-         nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK STYLE]
-         nanogpt-hy.lab.pictures.terminal [COUNTED-KINDS])
+         nanogpt-hy.lab.pictures.plots [COLOURS FAINT INK STYLE])
 
 (setv MOST-BARS 40)
 

@@ -6,13 +6,13 @@ Each function takes the plain data of one kind and a rich Console, whose width i
   (require hyrule [-> unless]))
 (import  textwrap
          rich.cells [cell-len set-cell-size]
-         rich.text [Text])
+         rich.text [Text]
+         nanogpt-hy.lab.data.counting [COUNTED-KINDS])
 
 (setv SHADES  " ░▒▓█"
       LEVELS  [0.05 0.2 0.4 0.7]      ; where one shade ends and the next begins
       EIGHTHS " ▏▎▍▌▋▊▉"
-      MOST-ROWS 40                    ; of one table
-      COUNTED-KINDS {"0" "single tokens"  "1" "pairs"  "2" "triples"  "3" "runs of four"})
+      MOST-ROWS 40)                   ; of one table
 
 ;;; Lines
 
