@@ -102,7 +102,8 @@
           #({"options" {"n_embd" 9  "n_head" 2}}    "not divisible")
           #({"preset_name" "lectur"}                "did you mean lecture")
           #({"png" "out.pdf"}                       "does not end in .png")
-          #({"png" "out.svg"}                       "does not end in .png")])]
+          #({"png" "out.svg"}                       "does not end in .png")
+          #({"svg" "nowhere/out.svg"}               "the folder nowhere does not exist")])]
     test-wrong-requests-cost-no-work [request- words ab tmp-path]
   (with [error (pytest.raises RequestError)]
     (run-ladder ab #** request-))

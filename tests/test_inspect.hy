@@ -485,7 +485,9 @@
   (with [_ (refused "--top-k has no meaning" "inspect next")] (inspect "attention" :top-k 3))
   (for [kind ["png" "svg" "html" "dot"]]
     (with [_ (refused f"does not end in .{kind}")]
-      (inspect "chain" :baby True #** {kind "best.safetensors"})))
+      (inspect "chain" :baby True #** {kind "best.safetensors"}))
+    (with [_ (refused "the folder nowhere does not exist")]
+      (inspect "chain" :baby True #** {kind f"nowhere/chain.{kind}"})))
   (with [_ (refused "--baby" "--ckpt")] (inspect "chain" :ckpt path :baby True))
   (with [_ (refused "16")] (inspect "chain" :ckpt path))
   (with [_ (refused "no file")] (inspect "truth" :ckpt path :chain "nowhere.toml"))

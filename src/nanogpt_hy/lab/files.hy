@@ -130,23 +130,30 @@ one or the new one, also after a kill -9 or a power cut."
   (when (is-special path)
     (raise (RequestError f"{path} is neither file nor folder: name a file"))))
 
-(defn check-new [path * [overwrite False]]
-  "Path -> None: RequestError where no new file of this name can be made."
+(defn check-place [path]
+  "Path -> None: RequestError where no file of ours can be."
   (when (os.path.isdir path)
     (raise (RequestError f"{path} is a folder: add the name of a file")))
   (check-ordinary path)
   (unless (os.path.isdir path.parent)
-    (raise (RequestError f"the folder {path.parent} does not exist: make it or name another")))
+    (raise (RequestError f"the folder {path.parent} does not exist: make it or name another"))))
+
+(defn check-new [path * [overwrite False]]
+  "Path -> None: RequestError where no new file of this name can be made."
+  (check-place path)
   (when (and (stands path) (not overwrite))
     (raise (RequestError (+ f"{path} is there already: name another file, remove it first, "
                             "or replace it with --force")))))
 
 (defn check-pictures [files]
-  "{kind: file name or None} -> None: RequestError where a picture's name does not end in its kind."
-  (for [kind ["png" "svg" "html" "dot"]]
-    (setv name (.get files kind))
-    (when (and name (!= (.lower (. (Path name) suffix)) f".{kind}"))
-      (raise (RequestError f"--{kind} {name} does not end in .{kind}: name a file that does")))))
+  "{kind: file name or None} -> None: RequestError where a picture cannot be drawn, be it only that
+  its name does not end in its kind."
+  (for [kind ["png" "svg" "html" "dot"]
+        :setv name (.get files kind)
+        :if name]
+    (when (!= (.lower (. (Path name) suffix)) f".{kind}")
+      (raise (RequestError f"--{kind} {name} does not end in .{kind}: name a file that does")))
+    (check-place (Path name))))
 
 (defn [contextmanager] held [folder]
   "Within, no other process can hold FOLDER, on systems that have locks of folders: RequestError."
