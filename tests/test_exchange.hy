@@ -18,12 +18,14 @@ and nothing in them runs."
          transformers [AutoTokenizer GPT2Config GPT2LMHeadModel]
          nanogpt-hy.config [GPTConfig]
          nanogpt-hy.errors [RequestError]
-         nanogpt-hy.lab.checkpoints.checkpoint [newest-checkpoint save-checkpoint]
+         nanogpt-hy.lab.checkpoints.checkpoint [load-checkpoint newest-checkpoint
+                                                save-checkpoint]
          nanogpt-hy.lab.checkpoints.trained [open-model]
          nanogpt-hy.lab.data.tokenizers [make-tokenizer]
          nanogpt-hy.lab.exchange.exchange [export-checkpoint import-checkpoint]
          nanogpt-hy.lab.exchange.huggingface [huggingface-config]
          nanogpt-hy.lab.exchange.nanogpt [plain-pickle read-words]
+         nanogpt-hy.lab.exchange.plain-gpt2 [folded]
          nanogpt-hy.ladder [build-model])
 
 (setv TEXT  (* "To be, or not to be:  that's the question.\n\tÖl?\r\n" 4)
@@ -131,6 +133,11 @@ and nothing in them runs."
   (assert (in "slip" (notes-of "d" :scale "n-embd")))
   (assert (not-in "is" (.split (notes-of "e")))))
 
+(defn test-a-bias-is-not-folded-into-large-numbers []
+  "Small differences of large numbers would be left, and float32 rounds those."
+  (assert-close (folded (torch.tensor [[0.5]]) (torch.tensor [1.0])) (torch.tensor [2.0]))
+  (assert (is (folded (torch.tensor [[1e-3]]) (torch.tensor [1.0])) None)))
+
 (defn [(pytest.mark.parametrize "kind" ["char" "byte" "bpe:290"])]
     test-their-tokenizer-is-ours [tmp-path kind]
   (setv ours (open-model (saved (/ tmp-path "run") :tokenizer (make-tokenizer kind TEXT))))
@@ -224,6 +231,17 @@ and nothing in them runs."
   (setv ours (agrees-with-gpt2 (import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run")) theirs))
   (assert ours.config.tied))
 
+(defn test-a-tied-head-with-a-bias-becomes-one-of-its-own [tmp-path]
+  "Here a tied head has no place for it."
+  (setv theirs (gpt2-in (/ tmp-path "gpt2"))
+        bias   (torch.randn (+ END 1)))
+  (rewrite (/ tmp-path "gpt2") (fn [tensors] (| (with-head tensors) {"lm_head.bias" bias})))
+  (setv ours (open-model (import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run")))
+        ids  (ids-for ours.config))
+  (assert (not ours.config.tied))
+  (with [_ (torch.no-grad)]
+    (assert-close (ours.model ids) (+ (. (theirs ids) logits) bias) :rtol 1e-4 :atol 1e-5)))
+
 (defn test-bfloat16-becomes-float32 [tmp-path]
   (gpt2-in (/ tmp-path "gpt2"))
   (rewrite (/ tmp-path "gpt2") in-halves)
@@ -247,6 +265,17 @@ and nothing in them runs."
   (.write-text path (json.dumps values))
   (agrees-with-gpt2 (import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run")) theirs)
   None)
+
+(defn test-a-dropout-that-cannot-be-is-none [tmp-path]
+  "It has no part in what the model says."
+  (gpt2-in (/ tmp-path "gpt2"))
+  (setv path   (/ tmp-path "gpt2" "config.json")
+        values (json.loads (.read-text path)))
+  (for [[there here] [[0.25 0.25] [0 0.0] [1.0 0.0] [-0.1 0.0] ["much" 0.0] [None 0.0] [True 0.0]]]
+    (.write-text path (json.dumps (| values {"resid_pdrop" there})))
+    (setv ours (open-model (import-checkpoint (/ tmp-path "gpt2") (/ tmp-path "run"))))
+    (assert (= ours.config.dropout here) there)
+    (shutil.rmtree (/ tmp-path "run"))))
 
 (defn sharded [folder]
   "-> a GPT-2 in many files, and their index as a dict."
@@ -391,6 +420,12 @@ and nothing in them runs."
   (assert (= (get (. (open-model back) meta) "step") 70))
   (assert (= (get (. (open-model back) meta) "losses") {"best" 1.25})))
 
+(defn test-where-no-loss-is-known-any-is-better [tmp-path run]
+  "nanoGPT saves only what is better than the best_val_loss that it finds."
+  (setv [tensors meta] (load-checkpoint run))
+  (save-checkpoint run tensors {#** meta  "losses" {}})
+  (assert (= (get (ckpt-of (nanogpt-in run (/ tmp-path "out"))) "best_val_loss") 1e9)))
+
 (defn test-what-nanogpt-looks-for-is-there [tmp-path run]
   (setv ckpt (ckpt-of (nanogpt-in run (/ tmp-path "out")))
         meta (pickle.loads (.read-bytes (/ tmp-path "out" "meta.pkl"))))
@@ -491,7 +526,9 @@ and nothing in them runs."
   (setv path (nanogpt-in run (/ tmp-path "out")))
   (assert (in "is there already" (refusal export-checkpoint run "nanogpt" (/ tmp-path "out"))))
   (assert (in "is there already" (refusal import-checkpoint path run.parent)))
-  (assert (in "is there already" (refusal import-checkpoint path run))))
+  (assert (in "is there already" (refusal import-checkpoint path run)))
+  (.rename run (/ run.parent "last.safetensors"))        ; a run that has no best one yet
+  (assert (in "last.safetensors is there already" (refusal import-checkpoint path run.parent))))
 
 (defn test-wrong-requests [tmp-path run]
   (assert (in "nanogpt or huggingface" (refusal export-checkpoint run "onnx" (/ tmp-path "out"))))
@@ -568,6 +605,9 @@ and nothing in them runs."
   (setv path (/ tmp-path "meta.pkl"))
   (.write-bytes path data)
   (assert (refusal read-words path)))
+
+(defn test-a-place-far-behind-is-refused-before-anybody-makes-room-for-it []
+  (assert (in "LONG_BINPUT" (refusal plain-pickle b"\x80\x02}r\xff\xff\x00\x00." "it"))))
 
 (defn test-plain-pickles-of-every-protocol []
   (setv value {"vocab_size" 2  "itos" {0 "\n"  1 "é"}  "stoi" {"\n" 0  "é" 1  "🐻" 300}})

@@ -114,8 +114,7 @@ floor."
         weights  (/ weights share)
         truths   (lfor  c contexts  (next-probabilities chain c))
         true     (np.array (lfor  p truths  (lfor  c chars  (get p c))))         ; (N K)
-        model    (get (said-after about (lfor  c contexts  (visible-part about c)))
-                      #((slice None) ids))                                       ; (N K)
+        model    (get (said-after about contexts) #((slice None) ids))           ; (N K)
         kl       (divergence true model)
         floors   (entropy true)
         last     (lfor  c contexts  (get c -1)))
@@ -130,10 +129,6 @@ floor."
                   "true" (mean-rows last chars true weights)
                   "model" (mean-rows last chars model weights)}
    "by_position" (when in-lines (by-position contexts weights (+ floors kl) chain))})
-
-(defn visible-part [about context]
-  "str -> str: as much of a context as the model has room for."
-  (cut context (- (or about.block-size 1)) None))
 
 ;;; Against counting
 
