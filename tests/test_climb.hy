@@ -11,7 +11,7 @@
          nanogpt-hy.lab.data.corpus [read-corpus]
          nanogpt-hy.lab.data.markov [ab-chain floor]
          nanogpt-hy.lab.training.climb :as climb
-         nanogpt-hy.lab.training.comparison [comparison draw-comparison measured-by]
+         nanogpt-hy.lab.training.comparison [compared comparison draw-comparison measured-by]
          nanogpt-hy.lab.training.evaluation [all-of floor-here mean-loss]
          nanogpt-hy.lab.training.trainer [fresh-batches Run steps]
          nanogpt-hy.ladder [STAGES])
@@ -46,6 +46,9 @@
              (lfor  stage STAGES  :if (!= stage "fast")  seed [7 8]  [stage seed])))
   (assert (= 1 (len (sfor  r all  (replace r.config :dropout 0.0)))))
   (assert (= 1 (len (sfor  r all  (replace r.train :seed 0))))))
+
+(defn test-stages-come-in-the-ladders-order []
+  (assert (= (climb.chosen-stages "gpt, bigram,head,gpt,") ["bigram" "head" "gpt"])))
 
 (defn test-only-the-last-stages-drop-out [ab]
   (defn chances [#** options]
@@ -198,6 +201,12 @@
   (assert (= (get head "spread") (pytest.approx (.item (.std (torch.tensor losses))) :rel 1e-4)))
   (assert (= (get head "difference") (pytest.approx (- (get head "loss") (get bigram "loss")))))
   (assert (is (get bigram "difference") None)))
+
+(defn test-a-difference-is-from-the-stage-above []
+  (setv rows (lfor  [stage losses] [["bigram" [5.0 7.0]] ["head" [4.0 6.0]] ["gpt" [2.0 2.0]]]
+                    [seed loss] (enumerate losses)
+                    {"stage" stage  "seed" seed  "loss" loss  "parameters" 9  "seconds" 1}))
+  (assert (= (lfor  row (compared rows)  (get row "difference")) [None -1.0 -3.0])))
 
 (defn test-what-the-chain-itself-loses [ab]
   "Worked out another way: a line of a/b text is settled by where its first b is."

@@ -23,7 +23,8 @@
          nanogpt-hy.lab.data.markov [ab-chain]
          nanogpt-hy.lab.files [append-row]
          nanogpt-hy.lab.training.memory [enough-memory peak-memory smaller-batch]
-         nanogpt-hy.lab.training.profile [lines-of profile-steps seen shares timed-table]
+         nanogpt-hy.lab.training.profile [lines-of Profile profile-steps seen shares timed-table]
+         nanogpt-hy.lab.training.report :as report-module
          nanogpt-hy.lab.training.report [facts Report]
          nanogpt-hy.lab.training.resume [resume-run]
          nanogpt-hy.lab.training.saving [save]
@@ -500,6 +501,23 @@
         told  (dict (facts run "asked for")))
   (assert (in f"{(len run.corpus.train) :,} to learn from, {(len run.corpus.val) :,} to judge by"
               (get told "text"))))
+
+(defn test-how-much-was-counted-is-said-of-a-long-text-only [ab monkeypatch]
+  (setv run   (small ab)
+        said  (fn [] (get (dict (facts run "asked for")) "counting")))
+  (assert (not-in "counted in the first" (said)))
+  (.setattr monkeypatch report-module "COUNTED" 1000)
+  (assert (.endswith (said) ", counted in the first 1,000")))
+
+(defn test-evaluations-after-a-profile-have-a-head-again [ab capsys]
+  (setv report (Report (small ab))
+        row    (evaluate report.run))
+  (.judged report report.run row)
+  (.judged report report.run row)
+  (.profiled report (Profile 1 1.0 1.0 False [] [] None))
+  (.judged report report.run row)
+  (setv said (. (.readouterr capsys) err))
+  (assert (= (.count said "train loss") 2)))
 
 (defn test-what-is-best-so-far-is-marked [ab capsys]
   (setv run  (new-run ab :preset-name "ab" :n-layer 1 :n-embd 8 :device "cpu" :max-iters 60
