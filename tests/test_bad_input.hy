@@ -440,6 +440,10 @@
   (change-last (get BAD-RECORDS kind))
   (refused (ask "train" "ab.txt" "--resume") LAST))
 
+(defn test-a-lost-memory-of-the-optimizer-is-named [ask]
+  (change-last (without "optimizer."))
+  (refused (ask "train" "ab.txt" "--resume") LAST "memory is missing"))
+
 
 ;;; Where it is computed
 
@@ -581,8 +585,10 @@
   (assert (= before (.read-bytes (/ tmp-path LAST)))))
 
 (defn under-limit [blocks words]
-  "The command WORDS as a process that may write no file of more than BLOCKS KiB."
-  (setv command f"ulimit -f {blocks}; exec {sys.executable} -m nanogpt_hy {words}")
+  "The command WORDS as a process that may write no file of more than BLOCKS KiB. It holds its
+  output back, as processes do."
+  (setv command (+ f"ulimit -f {blocks}; unset PYTHONUNBUFFERED; "
+                   f"exec {sys.executable} -m nanogpt_hy {words}"))
   (subprocess.run ["bash" "-c" command] :stderr subprocess.PIPE :text True))
 
 (defn test-a-file-that-may-not-grow [home tmp-path monkeypatch]
@@ -599,6 +605,14 @@
   (setv found (under-limit 1 "sample --prompt abbb --num-samples 200 --max-new-tokens 9 > out.txt"))
   (assert (= found.returncode 1) found.stderr)
   (assert (= found.stderr (+ "nanogpt-hy: the output cannot be written (File too large): "
+                             "send it to another place\n"))))
+
+(defn [(pytest.mark.skipif (not (os.path.exists "/dev/full")) :reason "no such device here")]
+      test-a-word-that-nobody-can-take [tmp-path]
+  "It is still held back when the command is done."
+  (setv found (under-limit "unlimited" f"data ab --lines 5 --out {tmp-path}/x.txt > /dev/full"))
+  (assert (= found.returncode 1) found.stderr)
+  (assert (= found.stderr (+ "nanogpt-hy: the output cannot be written (No space left on device): "
                              "send it to another place\n"))))
 
 (defn test-not-enough-memory [ask monkeypatch]
