@@ -120,7 +120,8 @@ Nothing is imported to find a piece, so this loads no torch."
 ;;; The pieces
 
 (defn step-name [name]
-  "str -> str  ; (step-name \"8\") => 's08', as of s8 and of step 8; any other name as it is."
+  "str -> str: s08 for 8, s8 and step 8; any other name as it is
+  ; (step-name \"8\") => \"s08\""
   (setv found (re.fullmatch r"(?:s|step\s+)?(\d\d?)" name))
   (if found f"s{(get found 1) :0>2}" name))
 

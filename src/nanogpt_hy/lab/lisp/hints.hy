@@ -81,7 +81,7 @@
     (= name "==")       "in Hy it is (= a b)"
     (= name "->")       "-> is a macro: write (require hyrule [->]) above"
     (= name ",")        (or (python-in text) "in Hy blanks divide, not commas")
-    (glued name)        (glued name)
+    (setx said (glued name))  said
     (in name IN-HY)     f"in Hy it is {(get IN-HY name)}"
     (in name MODULES)   f"write (import {(get MODULES name)}) above"
     (= name "inf")      "write (import math [inf]) above"

@@ -34,17 +34,21 @@
   (setv font (get-font (findfont "DejaVu Sans Mono")))
   (.join "" (gfor  c label  (if (.get-char-index font (ord c)) c f"U+{(ord c) :04X}"))))
 
+(defn escaped [label]
+  "str -> str: matplotlib reads what stands between dollar signs as a formula."
+  (.replace label "$" r"\$"))
+
 (defn plain [label]
-  "str -> str: fit for matplotlib, which reads what stands between dollar signs as a formula."
-  (.replace (spelled label) "$" r"\$"))
+  "str -> str: fit for matplotlib."
+  (escaped (spelled label)))
 
 (defn tick [label]
   "str -> str: a label of at most MOST-LETTERS, fit for matplotlib."
   (setv text (spelled label)
         half (// MOST-LETTERS 2))
-  (plain (if (> (len text) MOST-LETTERS)
-           (+ (cut text (- half 1)) "…" (cut text (- half) None))
-           text)))
+  (escaped (if (> (len text) MOST-LETTERS)
+             (+ (cut text (- half 1)) "…" (cut text (- half) None))
+             text)))
 
 (defn squares [axes rows columns values]
   "A table of numbers from 0 to 1 as squares; those of a small table are written in them, in

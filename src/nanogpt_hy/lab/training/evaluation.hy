@@ -34,17 +34,18 @@
   (for [_ (range count)]
     (yield (draw-batch ids :batch-size batch-size :block-size block-size :generator generator))))
 
-(defn spread [places every]
-  "(N) -> (N / EVERY): one place in EVERY, of the next ones the second, and so on. Always the first
-  of them might always be the same part of a line, where lines have one length."
-  (setv firsts (torch.arange 0 (len places) every))
-  (get places (.clamp (+ firsts (% (// firsts every) every)) :max (- (len places) 1))))
+(defn spread [count every]
+  "-> (count / EVERY): of the numbers below COUNT one in EVERY: the first, of the next ones the
+  second, and so on. Always the first might always be the same part of a line, where lines have one
+  length."
+  (setv firsts (torch.arange 0 count every))
+  (.clamp (+ firsts (% (// firsts every) every)) :max (- count 1)))
 
 (defn whole-batches [ids * block-size [every 1] [device None]]
   "Windows side by side, so that every token but the first is a target exactly once; or only one
   window in EVERY, evenly spread."
   (setv targets (- (len ids) 1)
-        starts (spread (torch.arange 0 (max 0 (- (+ targets 1) block-size)) block-size) every)
+        starts (* block-size (spread (// targets block-size) every))
         rest (% targets block-size))
   (for [some (.split starts (rows-at-once block-size device))]
     (when (len some)
