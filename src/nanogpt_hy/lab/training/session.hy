@@ -9,7 +9,6 @@
          re
          signal
          tempfile [TemporaryFile]
-         threading
          tomlkit
          nanogpt-hy.config [configs check-keys FIELDS option-name preset]
          nanogpt-hy.errors [RequestError]
@@ -21,7 +20,7 @@
          nanogpt-hy.lab.training.parallel [own-device parts-of]
          nanogpt-hy.lab.training.saving [has-ended log-metrics save]
          nanogpt-hy.lab.training.summary [summary]
-         nanogpt-hy.lab.training.trainer [check-finite evaluate Run steps]
+         nanogpt-hy.lab.training.trainer [check-finite evaluate hears-signals Run steps]
          nanogpt-hy.ladder [find-stage parameters-count])
 
 (setv TINY-ALPHABET 8      ; a text of at most so many distinct tokens is a toy
@@ -165,7 +164,7 @@
 (defn [contextmanager] polite-stop [run]
   "Within, Ctrl-C, SIGTERM and the closing of the terminal let the step be finished. A second one
   stops at once. Many processes finish the step after which all have heard of it. In another thread
-  than the main one, which alone hears signals, nothing is done."
+  than the main one nothing is done."
   (defn ask [number frame]
     (when run.asked
       (raise (KeyboardInterrupt)))
@@ -173,7 +172,7 @@
     (when (is run.group ALONE)
       (setv run.stopping run.asked)))
   (setv before {})
-  (for [name EXIT-CODES  :if (is (threading.current-thread) (threading.main-thread))]
+  (for [name EXIT-CODES  :if (hears-signals)]
     (setv number (getattr signal name None))           ; Windows has no SIGHUP
     (unless (or (is number None)
                 (and (= name "SIGHUP") (= (signal.getsignal number) signal.SIG-IGN)))     ; nohup's

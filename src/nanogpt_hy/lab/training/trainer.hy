@@ -199,6 +199,10 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (setv run.loss (get losses -1)))
   run.loss)
 
+(defn hears-signals []
+  "Whether this is the main thread, which alone hears signals."
+  (is (threading.current-thread) (threading.main-thread)))
+
 (defn [contextmanager] held-interrupts []
   "Within, the first Ctrl-C is only noted in what is given, and interrupts at the end; a second one
   does at once. Nothing else is done where others see to Ctrl-C, or in another thread."
@@ -207,7 +211,7 @@ A Run can be driven from a REPL, a few steps at a time, and looked at in between
     (when noted
       (raise (KeyboardInterrupt)))
     (.append noted number))
-  (setv held (and (is (threading.current-thread) (threading.main-thread))
+  (setv held (and (hears-signals)
                   (is (signal.getsignal signal.SIGINT) signal.default-int-handler)))
   (when held
     (signal.signal signal.SIGINT note))
